@@ -1,0 +1,279 @@
+// Draws the pictures that Python computed. Nothing is computed here: bytes become marks,
+// texts are shown as they are. Works with a kernel and without one.
+
+const CENTER = 127; // the byte that stands for zero in a grid
+const FULL = 254; // the byte at the top of an axis
+const ABSENT = 255; // nothing to draw
+
+const html = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+const svg = (tag, attributes = {}, ...children) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// ---- panels: each returns its node and a function that shows a frame ---------------------
+
+const WIDTH = 320;
+const HEIGHT = 200;
+
+function picture() {
+  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+}
+
+function grid(spec) {
+  const root = picture();
+  const cells = svg("g"), outline = svg("path", { class: "nc-outline" }), texts = svg("g");
+  root.append(cells, outline, texts);
+  const scale = html("p", { class: "nc-scale", "aria-hidden": "true" });
+  const low = html("span"), high = html("span");
+  scale.append(low, html("span", { class: "nc-ramp" }), high);
+  const caption = html("p", { class: "nc-caption" }, `rows: ${spec.rows} · columns: ${spec.columns}`);
+  let shape = "";
+
+  function rebuild(rows, columns, numbers) {
+    const w = WIDTH / columns, h = Math.min(HEIGHT / rows, 44, 2 * w);
+    const marks = [], labels = [];
+    for (let r = 0; r < rows; r++)
+      for (let c = 0; c < columns; c++) {
+        marks.push(svg("rect", { x: c * w, y: r * h, width: w, height: h }));
+        if (numbers)
+          labels.push(svg("text", { x: (c + 0.5) * w, y: (r + 0.5) * h, "font-size": Math.min(15, w / 3.4) }));
+      }
+    cells.replaceChildren(...marks);
+    texts.replaceChildren(...labels);
+    return { w, h };
+  }
+
+  let size;
+  function update(frame, bytes) {
+    const [rows, columns] = frame.shape;
+    const now = `${rows} ${columns} ${Boolean(frame.numbers)}`;
+    if (now !== shape) size = rebuild(rows, columns, frame.numbers);
+    shape = now;
+    const n = rows * columns;
+    for (let i = 0; i < n; i++) {
+      const t = (bytes[frame.cells + i] - CENTER) / CENTER;
+      const rect = cells.children[i];
+      rect.setAttribute("class", t < 0 ? "nc-cold" : "nc-hot");
+      rect.setAttribute("fill-opacity", Math.abs(t).toFixed(3));
+      if (frame.numbers) texts.children[i].textContent = frame.numbers[i];
+    }
+    outline.setAttribute("d", "groups" in frame ? borders(bytes, frame.groups, rows, columns, size) : "");
+    low.textContent = `−${frame.limit}`;
+    high.textContent = frame.limit;
+    root.setAttribute("aria-label", `${spec.title}: ${rows} ${spec.rows} by ${columns} ${spec.columns}, colours from −${frame.limit} to ${frame.limit}`);
+  }
+  return { node: html("div", {}, root, scale, caption), update };
+}
+
+// The lines between cells that do not share a statistic, and around the whole.
+function borders(bytes, start, rows, columns, { w, h }) {
+  const at = (r, c) => (r < 0 || c < 0 || r >= rows || c >= columns ? -1 : bytes[start + r * columns + c]);
+  let d = "";
+  for (let r = 0; r <= rows; r++)
+    for (let c = 0; c <= columns; c++) {
+      if (c < columns && at(r, c) !== at(r - 1, c)) d += `M${c * w} ${r * h}h${w}`;
+      if (r < rows && at(r, c) !== at(r, c - 1)) d += `M${c * w} ${r * h}v${h}`;
+    }
+  return d;
+}
+
+const BASE = 176; // y of the x axis in histograms and curves
+
+function histogram(spec) {
+  const root = picture();
+  const w = WIDTH / spec.bins;
+  const bars = Array.from({ length: spec.bins }, (_, i) =>
+    svg("rect", { class: spec.colour === "raw" ? "nc-raw" : "nc-accent", x: i * w + 0.5, width: w - 1 }));
+  const ticks = ["start", "middle", "end"].map((anchor, i) =>
+    svg("text", { x: (i * WIDTH) / 2, y: 194, "text-anchor": anchor }));
+  const top = svg("text", { x: WIDTH, y: 10, "text-anchor": "end" });
+  root.append(...bars, svg("path", { class: "nc-axis", d: `M0 ${BASE}H${WIDTH}` }), ...ticks, top);
+
+  function update(frame, bytes) {
+    bars.forEach((bar, i) => {
+      const height = (bytes[frame.bars + i] / FULL) * (BASE - 16);
+      bar.setAttribute("y", BASE - height);
+      bar.setAttribute("height", height);
+    });
+    ticks.forEach((tick, i) => (tick.textContent = frame.ticks[i]));
+    top.textContent = `tallest: ${frame.top}`;
+    root.setAttribute("aria-label", `${spec.title}: histogram from ${frame.ticks[0]} to ${frame.ticks[2]}, tallest bar ${frame.top} values`);
+  }
+  return { node: html("div", {}, root), update };
+}
+
+function lines(spec) {
+  const root = picture();
+  const left = 44, top = 8, width = WIDTH - left - 8, height = BASE - 22;
+  const y = (t) => top + (1 - t) * (height - top);
+  for (const [t, label] of spec.yticks)
+    root.append(
+      svg("path", { class: "nc-gridline", d: `M${left} ${y(t)}h${width}` }),
+      svg("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, label));
+  spec.xticks.forEach((label, i) =>
+    root.append(svg("text", { x: left + (i * width) / 2, y: height + 16, "text-anchor": "middle" }, label)));
+  root.append(svg("text", { x: left + width / 2, y: 192, "text-anchor": "middle" }, spec.xlabel));
+  const curves = spec.curves.map(([, colour], i) =>
+    svg("path", { class: "nc-curve", style: colour ? `stroke:${colour}` : "", "stroke-dasharray": ["", "6 4", "2 3", "9 3 2 3"][i % 4] }));
+  root.append(...curves);
+  const legend = html("p", { class: "nc-legend" });
+  spec.curves.forEach(([name], i) => {
+    const sample = svg("svg", { viewBox: "0 0 28 10", width: 28, height: 10, "aria-hidden": "true" }, curves[i].cloneNode());
+    sample.firstChild.setAttribute("d", "M1 5H27");
+    legend.append(html("span", {}, sample, ` ${name}`));
+  });
+  legend.prepend(html("span", { class: "nc-caption" }, `${spec.ylabel}: `));
+
+  function update(frame, bytes) {
+    frame.points.forEach(([start, count], k) => {
+      let d = "", pen = "M";
+      for (let i = 0; i < count; i++) {
+        const byte = bytes[start + i];
+        if (byte === ABSENT) { pen = "M"; continue; }
+        d += `${pen}${(left + (i * width) / Math.max(1, count - 1)).toFixed(1)} ${y(byte / FULL).toFixed(1)}`;
+        pen = "L";
+      }
+      curves[k].setAttribute("d", d);
+    });
+    root.setAttribute("aria-label", `${spec.title}: ${spec.ylabel} against ${spec.xlabel}, curves ${spec.curves.map(([name]) => name).join(", ")}`);
+  }
+  return { node: html("div", {}, root, legend), update };
+}
+
+function table(spec) {
+  const head = html("tr", {}, html("td"), ...spec.columns.map((c) => html("th", { scope: "col" }, c)));
+  const rows = spec.rows.map((name) =>
+    html("tr", {}, html("th", { scope: "row" }, name), ...spec.columns.map(() => html("td"))));
+  const node = html("table", {}, html("caption", { class: "nc-hidden" }, spec.title), html("thead", {}, head), html("tbody", {}, ...rows));
+  const update = (frame) =>
+    frame.entries.forEach((entries, r) => entries.forEach((text, c) => (rows[r].children[c + 1].textContent = text)));
+  return { node, update };
+}
+
+function note() {
+  const node = html("p", { role: "status", class: "nc-note" });
+  return { node, update: (frame) => node.textContent !== frame.text && (node.textContent = frame.text) };
+}
+
+const PANELS = { grid, histogram, lines, table, note };
+
+// ---- controls: native inputs; each shows and sets the index of one of the stored values ----
+
+let count = 0;
+
+// Arrow keys are handled here because JupyterLab keeps them from reaching range inputs.
+function onArrows(node, length, get, set) {
+  node.addEventListener("keydown", (event) => {
+    const last = length - 1;
+    const to = { ArrowLeft: get() - 1, ArrowDown: get() - 1, ArrowRight: get() + 1, ArrowUp: get() + 1, Home: 0, End: last }[event.key];
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    set(Math.min(last, Math.max(0, to)));
+  });
+}
+
+function slider(spec, get, set) {
+  const id = `nc-control-${count++}`;
+  const input = html("input", { type: "range", id, min: 0, max: spec.values.length - 1, step: 1 });
+  const output = html("output", { for: id });
+  input.addEventListener("input", () => set(Number(input.value)));
+  onArrows(input, spec.values.length, get, set);
+  const show = (index, value) => {
+    const text = index < 0 ? String(value) : spec.texts[index];
+    if (index >= 0) input.value = index;
+    input.setAttribute("aria-valuetext", text);
+    output.textContent = text;
+  };
+  return { node: html("div", { class: "nc-control" }, html("label", { for: id }, spec.label), input, output), show };
+}
+
+function choice(spec, get, set) {
+  const name = `nc-control-${count++}`;
+  const inputs = spec.values.map((_, i) => html("input", { type: "radio", name, value: i }));
+  inputs.forEach((input, i) => input.addEventListener("change", () => set(i)));
+  const labels = inputs.map((input, i) => html("label", {}, input, html("span", {}, spec.texts[i])));
+  const node = html("fieldset", { class: "nc-control" }, html("legend", {}, spec.label), html("div", { class: "nc-pills" }, ...labels));
+  onArrows(node, inputs.length, get, (i) => { set(i); inputs[i].focus(); });
+  return { node, show: (index) => inputs.forEach((input, i) => (input.checked = i === index)) };
+}
+
+function steps(spec, get, set) {
+  const part = slider(spec, get, set);
+  const last = spec.values.length - 1;
+  const button = (text, by) => {
+    const node = html("button", { type: "button" }, text);
+    node.addEventListener("click", () => set(Math.min(last, Math.max(0, get() + by))));
+    return node;
+  };
+  const back = button("Back", -1), next = button("Next", 1);
+  part.node.classList.add("nc-steps");
+  part.node.append(html("span", { class: "nc-buttons" }, back, next));
+  const show = (index, value) => {
+    part.show(index, value);
+    // aria-disabled keeps the focus where it is when the end is reached.
+    back.setAttribute("aria-disabled", index <= 0);
+    next.setAttribute("aria-disabled", index >= last);
+  };
+  return { node: part.node, show };
+}
+
+const CONTROLS = { slider, choice, steps };
+
+// ---- the widget -------------------------------------------------------------------------
+
+function render({ model, el }) {
+  const specs = model.get("controls");
+  const root = html("section", { class: "nc-playground", style: `--nc-accent:${model.get("accent")}` });
+  root.setAttribute("aria-label", model.get("title"));
+  const heading = html("p", { class: "nc-title" }, model.get("title"));
+
+  const indices = () => specs.map((s) => s.values.indexOf(model.get(s.name)));
+  const controls = specs.map((spec) =>
+    CONTROLS[spec.kind](spec, () => spec.values.indexOf(model.get(spec.name)), (index) => {
+      model.set(spec.name, spec.values[index]);
+      model.save_changes();
+    }));
+  const panels = model.get("panels").map((spec) => {
+    const panel = PANELS[spec.kind](spec);
+    const node = html("div", { class: `nc-panel nc-panel-${spec.kind}` }, html("p", { class: "nc-panel-title" }, spec.title), panel.node);
+    return { node, update: panel.update };
+  });
+  root.append(heading,
+    html("div", { class: "nc-controls" }, ...controls.map((c) => c.node)),
+    html("div", { class: "nc-panels" }, ...panels.map((p) => p.node)));
+  el.append(root);
+
+  // A stored picture, or the one a kernel has just computed for a setting outside the stored.
+  function find(at) {
+    if (!at.includes(-1)) {
+      const frame = at.reduce((sum, index, k) => sum * specs[k].values.length + index, 0);
+      return { frame: model.get("frames")[frame], data: model.get("data") };
+    }
+    const live = model.get("live");
+    const fits = live.settings && specs.every((s) => live.settings[s.name] === model.get(s.name));
+    return fits ? live : null;
+  }
+
+  function draw() {
+    const at = indices();
+    controls.forEach((control, k) => control.show(at[k], model.get(specs[k].name)));
+    const found = find(at);
+    root.classList.toggle("nc-waiting", !found);
+    if (!found) return;
+    const bytes = new Uint8Array(found.data.buffer, found.data.byteOffset, found.data.byteLength);
+    panels.forEach((panel, k) => panel.update(found.frame[k], bytes));
+  }
+
+  const events = [...specs.map((s) => `change:${s.name}`), "change:data", "change:frames", "change:live"];
+  events.forEach((event) => model.on(event, draw));
+  draw();
+  return () => events.forEach((event) => model.off(event, draw));
+}
+
+export default { render };
