@@ -46,6 +46,7 @@ def batch_norm_backward(dy, x, weight=None, bias=None, eps=1e-5):
     """
     axes = _check(x, weight=weight, bias=bias, eps=eps)
     _check_count(x)
+    core.check_gradient("dy", dy, x)
     xhat = core.standardize(widen(x), axes, eps)
     g, dweight, dbias = core.scale_and_shift_backward(dy, xhat, weight, bias)
     return core.standardize_backward(g, x, axes, eps), dweight, dbias
@@ -70,6 +71,7 @@ def batch_norm_inference_backward(dy, x, mean, var, weight=None, bias=None, eps=
     No mean depends on x, so the two correction terms vanish: dx = dy * weight / sqrt(var + eps).
     """
     _check(x, mean=mean, var=var, weight=weight, bias=bias, eps=eps)
+    core.check_gradient("dy", dy, x)
     std = (per_channel(var, x) + eps) ** 0.5
     xhat = (widen(x) - per_channel(mean, x)) / std
     g, dweight, dbias = core.scale_and_shift_backward(dy, xhat, weight, bias)

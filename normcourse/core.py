@@ -152,6 +152,13 @@ def check_channels(name, value, x, channels):
         )
 
 
+def check_gradient(name, dy, x):
+    """Raise unless ``dy`` is an array of the library and shape of ``x``."""
+    check_array(name, dy, like=x)
+    if tuple(dy.shape) != tuple(x.shape):
+        raise ValueError(f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(dy.shape)}.")
+
+
 def check_eps(eps):
     """Raise ValueError for an eps under which a square root could fail."""
     if not eps >= 0:

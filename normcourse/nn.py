@@ -24,6 +24,7 @@ class _BatchNorm(torch.nn.Module):
         affine: learn a weight and bias per channel, starting at 1 and 0.
         track_running_stats: keep running statistics.
         device, dtype: of parameters and buffers.
+        bias: False learns no bias (torch has this argument since 2.13).
 
     Raises:
         ValueError: wrong rank, wrong number of channels, one value per channel in training.
@@ -45,6 +46,8 @@ class _BatchNorm(torch.nn.Module):
         track_running_stats=True,
         device=None,
         dtype=None,
+        *,
+        bias=True,
     ):
         super().__init__()
         self.num_features = num_features
@@ -53,8 +56,8 @@ class _BatchNorm(torch.nn.Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         like = {"device": device, "dtype": dtype}
-        for name in ("weight", "bias"):
-            p = torch.nn.Parameter(torch.empty(num_features, **like)) if affine else None
+        for name, learned in (("weight", affine), ("bias", affine and bias)):
+            p = torch.nn.Parameter(torch.empty(num_features, **like)) if learned else None
             self.register_parameter(name, p)
         for name in ("running_mean", "running_var"):
             b = torch.empty(num_features, **like) if track_running_stats else None
@@ -73,8 +76,9 @@ class _BatchNorm(torch.nn.Module):
     def reset_parameters(self):
         """Forget all batches, and start the weight at 1 and the bias at 0."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             torch.nn.init.ones_(self.weight)
+        if self.bias is not None:
             torch.nn.init.zeros_(self.bias)
 
     def forward(self, input):
@@ -113,8 +117,11 @@ class _BatchNorm(torch.nn.Module):
 
     def extra_repr(self):
         """The constructor's arguments, as ``print(module)`` shows them."""
-        names = ("eps", "momentum", "affine", "track_running_stats")
-        return f"{self.num_features}, " + ", ".join(f"{n}={getattr(self, n)}" for n in names)
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
 
     def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
         key = prefix + "num_batches_tracked"

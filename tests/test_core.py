@@ -1,0 +1,74 @@
+"""core: the statistics, their backward, and the rule that nothing else computes them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from normcourse import mean_and_variance, standardize, standardize_backward
+
+floats = st.floats(-1e3, 1e3).map(lambda v: round(v, 6))
+
+
+@st.composite
+def array_and_axis(draw):
+    x = draw(arrays(float, array_shapes(min_dims=1, max_dims=4, min_side=2, max_side=5), elements=floats))
+    axes = st.integers(0, x.ndim - 1)
+    return x, tuple(sorted(draw(st.sets(axes, min_size=1))))
+
+
+@given(array_and_axis())
+def test_statistics_are_those_of_numpy(case):
+    x, axis = case
+    mean, variance = mean_and_variance(x, axis)
+    np.testing.assert_allclose(mean, np.mean(x, axis, keepdims=True), atol=1e-10)
+    np.testing.assert_allclose(variance, np.var(x, axis, keepdims=True), atol=1e-8)
+
+
+@given(array_and_axis(), st.floats(-100, 100), st.floats(0.1, 10))
+def test_shift_and_positive_scale_change_nothing(case, shift, scale):
+    x, axis = case
+    with np.errstate(all="ignore"):
+        expected = standardize(x, axis, eps=1e-3)
+        # Scaling x by s is the same as scaling eps by 1/s^2.
+        result = standardize(scale * x + shift, axis, eps=1e-3 * scale**2)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+@given(array_and_axis())
+def test_gradient_is_orthogonal_to_ones(case):
+    x, axis = case
+    dxhat = np.cos(np.arange(x.size, dtype=float)).reshape(x.shape)
+    dx = standardize_backward(dxhat, x, axis, eps=1e-2)
+    np.testing.assert_allclose(dx.sum(axis), 0, atol=1e-9 * (1 + abs(dx).max()))
+
+
+def test_gradient_is_orthogonal_to_xhat_without_eps():
+    rng = np.random.default_rng(0)
+    x, dxhat = rng.normal(size=(2, 6, 5))
+    dx = standardize_backward(dxhat, x, 1, eps=0.0)
+    np.testing.assert_allclose((dx * standardize(x, 1, 0.0)).sum(1), 0, atol=1e-12)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.sampled_from([(0,), (1,), (0, 2), (1, 2), (0, 1, 2)]))
+def test_backward_is_the_finite_difference_of_forward(seed, axis):
+    rng = np.random.default_rng(seed)
+    x, dxhat = rng.normal(size=(2, 3, 4, 5))
+    direction = rng.normal(size=x.shape)
+    h = 1e-6
+    up, down = (standardize(x + s * h * direction, axis, 1e-3) for s in (1, -1))
+    expected = ((up - down) * dxhat).sum() / (2 * h)
+    result = (standardize_backward(dxhat, x, axis, 1e-3) * direction).sum()
+    assert result == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_importing_the_package_stays_light():
+    code = "import sys, normcourse; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "matplotlib", "ipywidgets", "anywidget", "sklearn", "jax", "IPython"}
+    assert not heavy & set(loaded.stdout.split())
