@@ -18,10 +18,10 @@ __all__ = [
 
 
 def batch_norm(x, weight=None, bias=None, eps=1e-5):
-    """Normalize each channel with the statistics of the batch: y = weight * xhat + bias.
+    """Normalize each channel with the batch's statistics: y = weight * xhat + bias.
 
     Args:
-        x: (N, C, ...), floating point; N times the trailing axes must be more than 1.
+        x: (N, C, ...), floating point; more than one value per channel.
         weight, bias: (C,) or None for 1 and 0. The gamma and beta of the paper.
         eps: added to the biased variance, inside the square root.
 
@@ -34,12 +34,14 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5):
     """
     axes = _check(x, weight=weight, bias=bias, eps=eps)
     _check_count(x)
-    return core.scale_and_shift(core.standardize(widen(x), axes, eps), weight, bias, x)
+    xhat = core.standardize(widen(x), axes, eps)
+    return core.scale_and_shift(xhat, weight, bias, x)
 
 
 def batch_norm_backward(dy, x, weight=None, bias=None, eps=1e-5):
-    """Gradients of :func:`batch_norm`: (dx, dweight, dbias), None for a parameter that is None.
+    """Gradients of :func:`batch_norm`: (dx, dweight, dbias).
 
+    None stands for the gradient of a parameter that is None.
     With g = dy * weight and means over a channel,
     dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps),
     dweight = sum(dy * xhat), dbias = sum(dy).
@@ -79,10 +81,10 @@ def batch_norm_inference_backward(dy, x, mean, var, weight=None, bias=None, eps=
 
 
 def update_running_statistics(running_mean, running_var, x, momentum=0.1):
-    """The running statistics after one more batch: (mean, var), new arrays of shape (C,).
+    """The running statistics after one more batch: (mean, var), each (C,), new arrays.
 
-    running = (1 - momentum) * running + momentum * batch, with the **unbiased** batch variance
-    (factor n / (n - 1)). Keras and Flax call 1 - momentum the momentum.
+    running = (1 - momentum) * running + momentum * batch, with the **unbiased**
+    batch variance (factor n / (n - 1)). Keras and Flax call 1 - momentum the momentum.
     """
     axes = _check(x, running_mean=running_mean, running_var=running_var)
     n = _check_count(x)
@@ -111,7 +113,7 @@ def _check_count(x):
         n *= length
     if n == 1:
         raise ValueError(
-            f"x has one value per channel (shape {tuple(x.shape)}): minus its own mean it is always "
-            "zero. Use a larger batch, or batch_norm_inference with running statistics."
+            f"x has one value per channel (shape {tuple(x.shape)}): minus its own mean it is "
+            "always zero. Use a larger batch, or batch_norm_inference with running statistics."
         )
     return n

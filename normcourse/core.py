@@ -36,7 +36,8 @@ def standardize_backward(dxhat, x, axis, eps=1e-5):
     r"""Gradient of the loss with respect to the ``x`` of :func:`standardize`.
 
     .. math:: dx = \frac{d\hat x - \operatorname{mean}(d\hat x)
-              - \hat x \operatorname{mean}(d\hat x\,\hat x)}{\sqrt{\sigma^2 + \varepsilon}}
+                   - \hat x \operatorname{mean}(d\hat x\,\hat x)}
+                   {\sqrt{\sigma^2 + \varepsilon}}
 
     Args:
         dxhat: gradient of the loss with respect to the result, shape of ``x``.
@@ -77,7 +78,7 @@ def _center(x, axis):
 
 
 def scale_and_shift(xhat, weight, bias, x):
-    r"""The learned affine map per channel, :math:`y = \gamma \hat x + \beta`, in the dtype of ``x``.
+    r"""The learned affine map per channel, :math:`y = \gamma \hat x + \beta`, like ``x`` in dtype.
 
     ``xhat`` is (N, C, ...); ``weight`` and ``bias`` are (C,), or None for 1 and 0.
     """
@@ -126,7 +127,9 @@ def check_array(name, x, like=None):
     """Raise TypeError unless ``x`` is a floating-point array, of the library of ``like``."""
     kind = type(x).__name__
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
-        raise TypeError(f"{name} must be an array or tensor, got {kind}. Try numpy.asarray({name}).")
+        raise TypeError(
+            f"{name} must be an array or tensor, got {kind}. Try numpy.asarray({name})."
+        )
     if "float" not in str(x.dtype):
         raise TypeError(
             f"{name} must be real floating point, got dtype {x.dtype}. "
@@ -156,7 +159,9 @@ def check_gradient(name, dy, x):
     """Raise unless ``dy`` is an array of the library and shape of ``x``."""
     check_array(name, dy, like=x)
     if tuple(dy.shape) != tuple(x.shape):
-        raise ValueError(f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(dy.shape)}.")
+        raise ValueError(
+            f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(dy.shape)}."
+        )
 
 
 def check_eps(eps):

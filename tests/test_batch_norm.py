@@ -187,6 +187,16 @@ def batch_norm_reference(x, weight, bias, eps=1e-5):
     return torch.stack(out, 1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_inference_keeps_half_precision_and_computes_in_float32(dtype):
+    x, dy, weight, bias, mean, var = case((8, 3, 4), dtype=torch.float32)
+    x, dy = (300 * x).to(dtype), dy.to(dtype)
+    function = lambda x: F.batch_norm(x, mean, var, weight, bias, False)  # noqa: E731
+    y, (dx,) = autograd(function, dy, x)
+    torch.testing.assert_close(batch_norm_inference(x, mean, var, weight, bias), y)
+    torch.testing.assert_close(batch_norm_inference_backward(dy, x, mean, var, weight, bias)[0], dx)
+
+
 def test_an_offset_costs_torch_accuracy_and_us_none():
     x = torch.randn(4096, 3, generator=torch.Generator().manual_seed(0)) + 1e4
     one, zero = torch.ones(3), torch.zeros(3)
@@ -274,13 +284,21 @@ WRONG = {
     "rank": (lambda: batch_norm(np.ones(3)), ValueError, r"at least 2 axes.*\(3,\)"),
     "weight": (lambda: batch_norm(X, np.ones(4)), ValueError, r"weight.*\(3,\).*got \(4,\)"),
     "bias": (lambda: batch_norm(X, None, np.ones((3, 1))), ValueError, r"bias.*\(3, 1\)"),
-    "mean": (lambda: batch_norm_inference(X, np.ones(2), np.ones(3)), ValueError, r"mean.*\(3,\).*got \(2,\)"),
+    "mean": (
+        lambda: batch_norm_inference(X, np.ones(2), np.ones(3)),
+        ValueError,
+        r"mean.*\(3,\).*got \(2,\)",
+    ),
     "libraries": (lambda: batch_norm(X, torch.ones(3)), TypeError, "weight is a torch.*numpy"),
     "eps": (lambda: batch_norm(X, eps=-1e-5), ValueError, "eps.*-1e-05"),
     "nan eps": (lambda: batch_norm(X, eps=float("nan")), ValueError, "eps.*nan"),
     "one value": (lambda: batch_norm(np.ones((1, 3))), ValueError, "one value per channel"),
     "one value in backward": (lambda: batch_norm_backward(X[:1], X[:1]), ValueError, "one value"),
-    "gradient's shape": (lambda: batch_norm_backward(X[:2], X), ValueError, r"dy.*\(4, 3\); got \(2, 3\)"),
+    "gradient's shape": (
+        lambda: batch_norm_backward(X[:2], X),
+        ValueError,
+        r"dy.*\(4, 3\); got \(2, 3\)",
+    ),
 }
 
 

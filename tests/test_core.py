@@ -16,7 +16,9 @@ floats = st.floats(-1e3, 1e3).map(lambda v: round(v, 6))
 
 @st.composite
 def array_and_axis(draw):
-    x = draw(arrays(float, array_shapes(min_dims=1, max_dims=4, min_side=2, max_side=5), elements=floats))
+    x = draw(
+        arrays(float, array_shapes(min_dims=1, max_dims=4, min_side=2, max_side=5), elements=floats)
+    )
     axes = st.integers(0, x.ndim - 1)
     return x, tuple(sorted(draw(st.sets(axes, min_size=1))))
 
@@ -27,6 +29,13 @@ def test_statistics_are_those_of_numpy(case):
     mean, variance = mean_and_variance(x, axis)
     np.testing.assert_allclose(mean, np.mean(x, axis, keepdims=True), atol=1e-10)
     np.testing.assert_allclose(variance, np.var(x, axis, keepdims=True), atol=1e-8)
+
+
+def test_the_mean_is_right_to_the_last_place():
+    """A sum of 100 000 float32 numbers is not; what centring leaves over is added back."""
+    x = (np.random.default_rng(0).normal(size=(100_000, 2)) + 1e4).astype(np.float32)
+    mean, _ = mean_and_variance(x, 0)
+    np.testing.assert_array_max_ulp(mean[0], x.astype(float).mean(0).astype(np.float32), 1)
 
 
 @given(array_and_axis(), st.floats(-100, 100), st.floats(0.1, 10))
@@ -69,6 +78,8 @@ def test_backward_is_the_finite_difference_of_forward(seed, axis):
 
 def test_importing_the_package_stays_light():
     code = "import sys, normcourse; print(*sorted({m.split('.')[0] for m in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     heavy = {"torch", "matplotlib", "ipywidgets", "anywidget", "sklearn", "jax", "IPython"}
     assert not heavy & set(loaded.stdout.split())

@@ -94,7 +94,9 @@ def test_a_trained_network_changes_hands():
             with torch.no_grad():
                 for p in network.parameters():
                     p -= 1e-3 * p.grad
-    for a, b in zip(networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True):
+    for a, b in zip(
+        networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(a, b)
 
 

@@ -38,7 +38,7 @@ class QuickCheck(anywidget.AnyWidget):
         for q in questions:
             right = [c for c in q["choice"] if c.get("right")]
             if len(right) != 1:
-                raise ValueError(f"{path.name}: {q['ask']!r} has {len(right)} right choices, not 1.")
+                raise ValueError(f"{path.name}: {q['ask']!r} has {len(right)} right choices.")
             for c in q["choice"]:
                 if not c.get("why"):
                     raise ValueError(f"{path.name}: choice {c['text']!r} does not say why.")

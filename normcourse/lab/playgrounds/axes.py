@@ -45,9 +45,9 @@ def picture(function, technique, batch_size, distribution):
         Histogram("Normalized values", y, kind="normalized"),
         summary(x, y),
         Note(
-            f"{technique.capitalize()} normalization takes one mean and one variance {SHARE[technique]}: "
-            f"{statistics} {'pair' if statistics == 1 else 'pairs'} here, each shared by the "
-            f"{groups.size // statistics} numbers inside an outline. "
+            f"{technique.capitalize()} normalization takes one mean and one variance "
+            f"{SHARE[technique]}: {statistics} {'pair' if statistics == 1 else 'pairs'} here, "
+            f"each shared by the {groups.size // statistics} numbers inside an outline. "
             f"A sample's result {alone} on the other samples."
         ),
     ]
@@ -59,7 +59,12 @@ def playground():
         "axes",
         "Which numbers share a statistic?",
         [
-            Choice("technique", "Technique", tuple(AXES)),
+            Choice(
+                "technique",
+                "Technique",
+                tuple(AXES),
+                texts=tuple(f"{technique} norm" for technique in AXES),
+            ),
             Slider("batch_size", "Batch size N", (1, 2, 4, 8), 4),
             Choice("distribution", "Distribution", DISTRIBUTIONS),
         ],

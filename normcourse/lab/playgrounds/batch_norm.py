@@ -148,8 +148,8 @@ def step_picture(function, step):
         Note(f"{name.capitalize()}. {text}", "This step"),
         Grid("The numbers now", matrix, np.arange(3), columns="channels", numbers=True),
         Table(
-            "Statistics per channel",
-            ["channel 1", "channel 2", "channel 3"],
+            "Statistics of channels 1 to 3",
+            ["1", "2", "3"],
             dict(zip(STATISTICS, entries, strict=True)),
         ),
     ]

@@ -53,9 +53,9 @@ def _fate(ratio):
     if not np.isfinite(ratio) or ratio == 0:
         return "vanishes altogether"
     if ratio > 10:
-        return f"grows {number(float(f'{ratio:.2g}'))} times"
+        return f"grows by a factor of {number(float(f'{ratio:.2g}'), 2)}"
     if ratio < 0.1:
-        return f"shrinks {number(float(f'{1 / ratio:.2g}'))} times"
+        return f"shrinks by a factor of {number(float(f'{1 / ratio:.2g}'), 2)}"
     return "keeps its size within a factor of 10"
 
 
@@ -66,9 +66,19 @@ def playground():
         "How deep can a signal go?",
         [
             Slider("depth", "Hidden layers", (5, 10, 20, 30), 30),
-            Choice("init", "Initialization", ("small", "xavier", "he", "large")),
-            Choice("norm", "Normalization", ("none", "batch", "layer")),
-            Choice("activation", "Activation", ("relu", "tanh")),
+            Choice(
+                "init",
+                "Initialization: standard deviation of the weights, n inputs",
+                ("small", "xavier", "he", "large"),
+                texts=("small: 0.01", "Xavier: √(1/n)", "He: √(2/n)", "large: 3·√(2/n)"),
+            ),
+            Choice(
+                "norm",
+                "Normalization after each linear layer",
+                ("none", "batch", "layer"),
+                texts=("none", "batch norm", "layer norm"),
+            ),
+            Choice("activation", "Activation", ("relu", "tanh"), texts=("ReLU", "tanh")),
         ],
         picture,
         depth_profile,

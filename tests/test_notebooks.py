@@ -1,0 +1,103 @@
+"""What every stored notebook keeps to. That it runs and prints the same is nbval's part."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from normcourse.lab.playgrounds import PLAYGROUNDS
+from normcourse.widgets import QuickCheck
+
+BOOK = Path(__file__).parents[1] / "book"
+NOTEBOOKS = sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+CHAPTERS = [p for p in NOTEBOOKS if p.with_suffix(".checks.toml").exists()]
+STATE = "application/vnd.jupyter.widget-state+json"
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: str(p.relative_to(BOOK)))
+
+
+def code_cells(path):
+    return [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+
+
+def stored_models(path):
+    """model id -> its state and buffers, as the static page reads them."""
+    return nbformat.read(path, 4).metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+
+
+def views(path):
+    outputs = [o for c in code_cells(path) for o in c.outputs]
+    return [o["data"][VIEW]["model_id"] for o in outputs if VIEW in o.get("data", {})]
+
+
+@each
+def test_is_stored_executed_and_without_errors(path):
+    for cell in code_cells(path):
+        assert cell.execution_count, f"not executed: {cell.source!r}"
+        assert "execution" not in cell.metadata, "timings would differ in every run"
+        assert all(o.output_type != "error" for o in cell.outputs), cell.source
+
+
+@each
+def test_code_fits_on_the_page(path):
+    for cell in code_cells(path):
+        lines = cell.source.splitlines()
+        assert len(lines) <= 15, cell.source
+        assert max(map(len, lines), default=0) <= 75, cell.source
+
+
+@each
+def test_figures_say_what_they_show(path):
+    for cell in code_cells(path):
+        if any({"image/png", "image/svg+xml"} & set(o.get("data", {})) for o in cell.outputs):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt.split()) >= 6, cell.source
+
+
+@each
+def test_has_one_title(path):
+    text = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"]
+    titles = re.findall(r"^# .+", "\n".join(text), re.MULTILINE)
+    assert len(titles) == 1
+
+
+@each
+def test_nbval_compares_every_output(path):
+    """A cell may only leave out its output where that is a timing; so far there is none."""
+    for cell in code_cells(path):
+        assert not any(t.startswith("nbval") for t in cell.metadata.get("tags", [])), cell.source
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_a_chapter_has_five_quick_checks_and_a_playground(path):
+    assert len(fresh(f"quickcheck-{path.stem}").questions) >= 5
+    assert f"quickcheck-{path.stem}" in views(path)
+    assert any(v.startswith("playground-") for v in views(path))
+
+
+def fresh(model_id):
+    """The widget of that id, made now."""
+    kind, key = model_id.split("-", 1)
+    if kind == "playground":
+        return PLAYGROUNDS[key]()
+    (path,) = BOOK.rglob(f"{key}.checks.toml")
+    return QuickCheck(path)
+
+
+@each
+def test_stored_widgets_are_those_of_today(path):
+    models = stored_models(path)
+    shown = views(path)
+    assert len(set(shown)) == len(shown), "one id, two places"
+    assert set(models) == {id for v in shown for id in (v, f"{v}-layout")}
+    for model_id in shown:
+        widget = fresh(model_id)
+        state = widget.get_manager_state(widgets=[widget])["state"][model_id]
+        expected = json.loads(json.dumps(state))
+        stored = models[model_id]
+        assert stored["model_module"] == "anywidget", "only anywidgets draw on a static page"
+        assert stored["state"] == expected["state"]
+        assert stored.get("buffers") == expected.get("buffers")

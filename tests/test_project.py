@@ -1,0 +1,126 @@
+"""The project around the package: lock, commands, Binder, launch buttons, colours."""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_markdown_cell, new_notebook
+from normcourse_site import PAGES, contrast, legible
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from normcourse.palette import ACCENT
+
+ROOT = Path(__file__).parents[1]
+LOCK = {
+    canonicalize_name(name): version
+    for name, version in re.findall(
+        r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE
+    )
+}
+
+
+def needed(name, extra="", seen=None):
+    """Every distribution that `name` with `extra` brings along, itself included."""
+    seen = set() if seen is None else seen
+    if (name, extra) not in seen:
+        seen.add((name, extra))
+        for requirement in map(Requirement, distribution(name).requires or []):
+            if not requirement.marker or requirement.marker.evaluate({"extra": extra}):
+                for extra_of_it in requirement.extras | {""}:
+                    needed(canonicalize_name(requirement.name), extra_of_it, seen)
+    return {name for name, _ in seen}
+
+
+def test_lock_is_complete():
+    missing = needed("normcourse", "test") - {"normcourse", *LOCK}
+    assert not missing, f"run `make lock`: requirements.txt lacks {sorted(missing)}"
+
+
+def test_lock_is_within_the_ranges():
+    declared = map(Requirement, distribution("normcourse").requires)
+    outside = [
+        str(requirement)
+        for requirement in declared
+        if requirement.name != "normcourse"
+        and LOCK[canonicalize_name(requirement.name)] not in requirement.specifier
+    ]
+    assert not outside
+    assert LOCK["torch"] == "2.13.0"
+    assert LOCK["jupyter-book"].startswith("1.")
+
+
+def test_make_explains_its_targets():
+    shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
+    assert re.findall(r"^ +make (\w+) +\S", shown.stdout, re.MULTILINE) == phony
+
+
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [
+        ("no-such-python", "Install Python 3.11"),
+        ("./old", "is too old"),
+        ("./bare", "python3-venv"),
+    ],
+)
+def test_make_says_what_is_wrong_with_python(tmp_path, python, message):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for file in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / file).touch()
+    fails_at = {"./old": "version_info", "./bare": "ensurepip"}
+    if python in fails_at:
+        script = (
+            f'#!/bin/sh\ncase "$*" in *{fails_at[python]}*) exit 1;; *--version*) echo 3;; esac\n'
+        )
+        (tmp_path / python).write_text(script)
+        (tmp_path / python).chmod(0o755)
+    command = ["make", "-s", "site", f"PYTHON={python}"]
+    failed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert failed.returncode != 0
+    assert message in failed.stdout
+
+
+def test_binder_takes_the_lock_and_the_cpu_build():
+    requirements = (ROOT / ".binder" / "requirements.txt").read_text()
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu\n" in requirements
+    assert "-c ../requirements.txt\n" in requirements
+    assert (ROOT / ".binder" / "runtime.txt").read_text() == "python-3.11\n"
+
+
+@pytest.mark.parametrize("theme", PAGES)
+@pytest.mark.parametrize("technique", ACCENT)
+def test_accent_is_legible(technique, theme):
+    color, page = ACCENT[technique], PAGES[theme]
+    assert contrast(color, page) >= 3
+    assert contrast(legible(color, page), page) >= 4.5
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/someone/normcourse"])
+def test_launch_buttons_appear_with_the_address_of_the_repository(tmp_path, url):
+    config = (ROOT / "_config.yml").read_text()
+    assert config.count('url: ""') == 1
+    (tmp_path / "_config.yml").write_text(config.replace('url: ""', f'url: "{url}"'))
+    (tmp_path / "_toc.yml").write_text("{format: jb-book, root: book/page}\n")
+    for folder in ("assets", "extensions"):
+        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
+    (tmp_path / "book" / "references.bib").touch()
+    page = new_notebook(cells=[new_markdown_cell("# A page")])
+    nbformat.write(page, tmp_path / "book" / "page.ipynb")
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    subprocess.run([jupyter_book, "build", ".", "-W", "--keep-going"], cwd=tmp_path, check=True)
+    html = (tmp_path / "_build" / "html" / "book" / "page.html").read_text()
+    links = [
+        "https://mybinder.org/v2/gh/someone/normcourse/main?urlpath=lab/tree/book/page.ipynb",
+        "https://colab.research.google.com/github/someone/normcourse/blob/main/book/page.ipynb",
+        "https://github.com/someone/normcourse/issues/new",
+    ]
+    assert [link in html for link in links] == [bool(url)] * 3
+    if not url:
+        assert not re.search("mybinder|colab|github.com", html)
