@@ -110,7 +110,6 @@ def test_launch_buttons_appear_with_the_address_of_the_repository(tmp_path, url)
     (tmp_path / "_toc.yml").write_text("{format: jb-book, root: book/page}\n")
     for folder in ("assets", "extensions"):
         shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
-    (tmp_path / "book" / "references.bib").touch()
     page = new_notebook(cells=[new_markdown_cell("# A page")])
     nbformat.write(page, tmp_path / "book" / "page.ipynb")
     jupyter_book = Path(sys.executable).with_name("jupyter-book")

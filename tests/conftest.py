@@ -1,0 +1,22 @@
+"""For all tests: the surroundings in which the notebooks were executed, and figures at the end."""
+
+import os
+
+from normcourse.lab.execute import ENVIRONMENT
+
+os.environ.update(ENVIRONMENT)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests measured: each calls ``record_property("measured", text)``."""
+    figures = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
+    if figures:
+        terminalreporter.section("measured")
+        for figure in sorted(figures):
+            terminalreporter.line(figure)

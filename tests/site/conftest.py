@@ -1,0 +1,125 @@
+"""The built site, served on localhost and opened in headless Chromium with other hosts blocked."""
+
+import gzip
+import shutil
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from normcourse.lab.serve import server
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NO_BROWSER = "no Chromium found: install it (Debian and Ubuntu: apt-get install chromium)"
+NO_SITE = "the site is not built: run `make site`"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("site")
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the built site."""
+    if not SITE.exists():
+        pytest.skip(NO_SITE)
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with server(site, port=0) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One open page, and everything that went wrong on it."""
+
+    def __init__(self, browser, address, path, theme="light", width=1280):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 844},
+            color_scheme=theme,
+            reduced_motion="reduce",
+        )
+        self.problems = []
+        self.responses = []
+        self.page = page = self.context.new_page()
+        page.on("console", self._note_console)
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+        page.on("response", self._note_response)
+        page.route(lambda url: not url.startswith((address, "blob:", "data:")), self._block)
+        page.goto(f"{address}/{path}")
+        self.settle()
+
+    def settle(self):
+        """Wait until the page is loaded, its formulas are set and its widgets are drawn."""
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        self.page.wait_for_function(
+            "() => !document.querySelector('script[type$=\"widget-view+json\"]')"
+        )
+
+    def _block(self, route):
+        self.problems.append(f"another host: {route.request.url}")
+        route.abort()
+
+    def _note_console(self, message):
+        if message.type in ("error", "warning"):
+            self.problems.append(f"console: {message.text}")
+
+    def _note_response(self, response):
+        self.responses.append(response)
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url}")
+
+    def weight(self):
+        """Bytes of all transfers, gzipped as a web server would send them."""
+        sent = (r.body() for r in self.responses if r.url.startswith("http") and r.ok)
+        return sum(len(gzip.compress(body)) for body in sent)
+
+
+@pytest.fixture(scope="session")
+def visit_page(browser, address):
+    """Open a page and get all that is known about the visit; close its context when done."""
+    return partial(Visit, browser, address)
+
+
+@pytest.fixture
+def open_page(visit_page):
+    """Open a page of the site, ``open_page("book/index.html", theme="dark", width=390)``.
+
+    The test fails if the page requests another host, fails a request or logs an error.
+    """
+    visits = []
+
+    def open_page(path, theme="light", width=1280):
+        visits.append(visit_page(path, theme, width))
+        return visits[-1].page
+
+    yield open_page
+    problems = [problem for visit in visits for problem in visit.problems]
+    for visit in visits:
+        visit.context.close()
+    assert not problems

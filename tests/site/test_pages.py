@@ -1,0 +1,182 @@
+"""Every page of the built site: self-contained, accessible, light, and whole on a phone."""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from normcourse_site import contrast
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+BUDGET = 700_000  # bytes of a page with all it loads, gzipped
+PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.glob("book/**/*.html"))
+each_page = pytest.mark.parametrize("path", PAGES)
+
+
+@pytest.fixture(scope="module", params=[*PAGES, "search.html"])
+def visit(request, visit_page):
+    visit = visit_page(request.param)
+    visit.path = request.param
+    yield visit
+    visit.context.close()
+
+
+@cache
+def soup(path):
+    return BeautifulSoup((SITE / path).read_bytes(), "html.parser")
+
+
+def violations(page):
+    """What axe-core objects to, one line each, with everything on the page unfolded.
+
+    Formulas and code are left out: thousands of elements, which would take axe a minute a page.
+    Code has tests of its own: its colours, and that a box that scrolls takes the keyboard focus.
+    """
+    page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    found = Axe().run(
+        page,
+        context={"exclude": [["mjx-container"], [".highlight"]]},
+        options={"resultTypes": ["violations"]},
+    )
+    violations = found.response["violations"]
+    return [f"{v['id']}: {node['html'][:200]}" for v in violations for node in v["nodes"]]
+
+
+def set_theme(page, theme):
+    page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+
+
+def test_loads_without_a_problem(visit):
+    assert not visit.problems
+
+
+def test_weighs_less_than_the_budget(visit, record_property):
+    weight = visit.weight()
+    record_property("measured", f"{visit.path}: {weight / 1000:.0f} kB gzipped")
+    assert weight < BUDGET
+
+
+def test_draws_every_widget(visit):
+    widgets = visit.page.locator(".nc-widget > div")
+    assert widgets.count() == len(soup(visit.path).select('script[type$="widget-view+json"]'))
+    for widget in widgets.all():
+        assert widget.locator("*").count() > 1
+        assert widget.bounding_box()["height"] > 20
+
+
+def test_reserves_the_room_a_widget_takes(visit):
+    places = [place["style"] for place in soup(visit.path).select(".nc-widget")]
+    reserved = [int(re.fullmatch(r"min-height: (\d+)px", style)[1]) for style in places]
+    drawn = [round(w.bounding_box()["height"]) for w in visit.page.locator(".nc-widget").all()]
+    pairs = zip(reserved, drawn, strict=True)
+    assert all(abs(room - height) <= 40 for room, height in pairs), (reserved, drawn)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_is_accessible(visit, theme):
+    set_theme(visit.page, theme)
+    assert not violations(visit.page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_code_is_legible(visit, theme):
+    set_theme(visit.page, theme)
+    pairs = visit.page.evaluate(
+        """() => [...document.querySelectorAll(".cell_input .highlight span")].map((token) => [
+          getComputedStyle(token).color,
+          getComputedStyle(token.closest("pre")).backgroundColor,
+        ].join(" on "))"""
+    )
+    for pair in set(pairs):
+        ink, paper = (
+            bytes(map(int, rgb)).hex() for rgb in re.findall(r"\((\d+), (\d+), (\d+)\)", pair)
+        )
+        assert contrast(ink, paper) >= 4.5, pair
+
+
+def test_fits_a_phone(visit):
+    page = visit.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    visit.settle()
+    page.evaluate("window.scrollTo(1000, 0)")
+    assert page.evaluate("window.scrollX") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert not violations(page)
+
+
+def test_boxes_that_scroll_take_the_focus(visit):
+    """Called on the phone, where most boxes scroll: a keyboard must reach what is hidden."""
+    unreachable = visit.page.evaluate(
+        """() => [...document.querySelectorAll("article *")].filter((box) =>
+          box.scrollWidth > box.clientWidth + 1
+          && /auto|scroll/.test(getComputedStyle(box).overflowX)
+          && box.tabIndex < 0 && !box.querySelector("[tabindex='0'], a, button, input")
+        ).map((box) => box.outerHTML.slice(0, 200))"""
+    )
+    assert not unreachable
+
+
+def test_images_say_what_they_show(visit):
+    for image in visit.page.locator("article img").all():
+        alt = image.get_attribute("alt") or ""
+        assert len(alt.split()) > 4, f"alt text of {image.get_attribute('src')}: {alt!r}"
+        assert "/" not in alt.split()[0], f"a path is not an alt text: {alt!r}"
+
+
+@each_page
+def test_links_are_alive(path):
+    dead = []
+    for link in soup(path).select("a[href]"):
+        target = urlsplit(urljoin(f"http://site/{path}", link["href"]))
+        if target.netloc != "site":
+            continue
+        file = SITE / unquote(target.path).lstrip("/")
+        anchor = unquote(target.fragment)
+        if not file.is_file() or (anchor and not soup(file).find(id=anchor)):
+            dead.append(link["href"])
+    assert not dead
+
+
+@each_page
+def test_asks_no_other_host(path):
+    page = soup(path)
+    sources = [e["src"] for e in page.select("[src]")]
+    sources += [e["href"] for e in page.select("link[href]")]
+    assert not [source for source in sources if urlsplit(source).netloc]
+
+
+def test_first_page_leads_to_the_landing_page(open_page):
+    page = open_page("index.html")
+    page.wait_for_url("**/book/index.html")
+    assert page.locator("article h1").count() == 1
+
+
+def test_search_finds_a_chapter(open_page):
+    page = open_page("book/index.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("momentum")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=momentum")
+    page.locator("ul.search a").first.wait_for()
+
+
+def test_theme_switch_works_by_keyboard(open_page):
+    page = open_page("book/index.html")
+    background = "getComputedStyle(document.body).backgroundColor"
+    seen = set()
+    for _ in range(3):  # automatic, light, dark
+        page.locator(".theme-switch-button").first.focus()
+        page.keyboard.press("Enter")
+        seen.add(page.evaluate(background))
+    assert len(seen) == 2
+
+
+def test_has_every_page_of_the_table_of_contents(site):
+    toc = yaml.safe_load((site.parents[1] / "_toc.yml").read_text())
+    listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    assert sorted(f"{page}.html" for page in [toc["root"], *listed]) == PAGES

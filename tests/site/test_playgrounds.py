@@ -1,0 +1,236 @@
+"""Every playground and quick check on the built site, used by mouse and by keyboard.
+
+What the page draws is read back from the page and compared with what Python computes now.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normcourse.lab.playgrounds import PLAYGROUNDS
+from normcourse.widgets.panels import Blocks, Grid, Histogram, Lines, Note, Table
+
+pytestmark = pytest.mark.site
+
+ROOT = Path(__file__).parents[2]
+BASE, WIDTH = 176, 320  # of the drawings, as in playground.js
+
+
+def shown_ids():
+    """(page, widget id) of every widget stored in the book."""
+    for path in sorted((ROOT / "book").rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            page = path.relative_to(ROOT).with_suffix(".html").as_posix()
+            for model_id in re.findall(r'"model_id": "([^"]+)"', path.read_text(encoding="utf-8")):
+                yield page, model_id
+
+
+IDS = list(shown_ids())
+PLAYS = [(page, id.split("-", 1)[1]) for page, id in IDS if id.startswith("playground-")]
+CHECKS = [page for page, id in IDS if id.startswith("quickcheck-")]
+
+
+@pytest.fixture(scope="module")
+def widgets():
+    made = {}
+    return lambda key: made.setdefault(key, PLAYGROUNDS[key]())
+
+
+def locate(page, widget):
+    root = page.locator(f'.nc-playground[aria-label="{widget.title}"]')
+    root.wait_for()
+    return root
+
+
+# ---- using the controls --------------------------------------------------------------------
+
+
+def inputs(root, widget):
+    """The input elements of each control, in order."""
+    return [
+        root.locator(".nc-control").nth(k).locator("input") for k in range(len(widget.controls))
+    ]
+
+
+def set_by_keyboard(root, widget, control, index):
+    k = [c["name"] for c in widget.controls].index(control["name"])
+    group = inputs(root, widget)[k]
+    element = group.first if control["kind"] != "choice" else group.locator("xpath=.").first
+    element.focus()
+    element.press("Home")
+    for _ in range(index):
+        root.page.keyboard.press("ArrowRight")
+
+
+def set_by_mouse(root, widget, control, index):
+    k = [c["name"] for c in widget.controls].index(control["name"])
+    group = inputs(root, widget)[k]
+    if control["kind"] == "choice":
+        group.nth(index).click()
+        return
+    box = group.first.bounding_box()
+    thumb, last = 16, len(control["values"]) - 1
+    x = thumb / 2 + (box["width"] - thumb) * index / last
+    group.first.click(position={"x": x, "y": box["height"] / 2})
+
+
+# ---- reading the picture ---------------------------------------------------------------------
+
+READ = """root => [...root.querySelectorAll('.nc-panel')].map(panel => ({
+  rects: [...panel.querySelectorAll('rect')].map(r => ({
+    kind: r.getAttribute('class'), opacity: Number(r.getAttribute('fill-opacity')),
+    height: Number(r.getAttribute('height')) })),
+  paths: [...panel.querySelectorAll('svg[role=img] .nc-curve')].map(p => p.getAttribute('d')),
+  outline: panel.querySelector('.nc-outline')?.getAttribute('d'),
+  texts: [...panel.querySelectorAll('svg text')].map(t => t.textContent),
+  scale: [...panel.querySelectorAll('.nc-scale span')].map(t => t.textContent),
+  cells: [...panel.querySelectorAll('tbody tr')].map(
+    tr => [...tr.querySelectorAll('td')].map(td => td.textContent)),
+  note: panel.querySelector('.nc-note')?.textContent }))"""
+
+
+def read(root):
+    return root.evaluate(READ)
+
+
+def assert_drawn(panel, drawn):
+    """The page's panel shows what the Python panel holds."""
+    expected = panel.frame(Blocks())  # texts and shapes; the drawn marks are compared below
+    if isinstance(panel, Grid):
+        values = np.nan_to_num(np.asarray(panel.values, float)).ravel()
+        limit = abs(values).max() or 1
+        signs = [-1 if "cold" in r["kind"] else 1 for r in drawn["rects"]]
+        shown = np.array([s * r["opacity"] for s, r in zip(signs, drawn["rects"], strict=True)])
+        np.testing.assert_allclose(shown, values / limit, atol=0.5 / 127 + 1e-3)
+        assert drawn["scale"][-1] == expected["limit"]
+        if panel.numbers:
+            assert drawn["texts"] == expected["numbers"]
+        if panel.groups is not None:
+            groups = np.broadcast_to(panel.groups, np.shape(panel.values))
+            inner = (groups[1:] != groups[:-1]).sum() + (groups[:, 1:] != groups[:, :-1]).sum()
+            rows, columns = groups.shape
+            assert drawn["outline"].count("M") == inner + 2 * (rows + columns)
+    elif isinstance(panel, Histogram):
+        counts, *_ = panel.counts()
+        heights = np.array([r["height"] for r in drawn["rects"]]) / (BASE - 16)
+        np.testing.assert_allclose(heights, counts / max(1, counts.max()), atol=0.5 / 254 + 1e-6)
+        assert drawn["texts"] == [*expected["ticks"], f"tallest: {expected['top']}"]
+    elif isinstance(panel, Lines):
+        for d, values in zip(drawn["paths"], panel.curves.values(), strict=True):
+            points = np.array([[float(v) for v in p.split()] for p in re.split("[ML]", d)[1:]])
+            positions = panel.positions(values)
+            positions = positions[~np.isnan(positions)]
+            height, top = BASE - 22, 8
+            shown = 1 - (points[:, 1] - top) / (height - top)
+            np.testing.assert_allclose(shown, positions, atol=0.5 / 254 + 1e-3)
+    elif isinstance(panel, Table):
+        assert drawn["cells"] == expected["entries"]
+    elif isinstance(panel, Note):
+        assert drawn["note"] == panel.text
+
+
+@pytest.mark.parametrize(("path", "key"), PLAYS, ids=lambda v: v)
+def test_shows_what_python_computes(open_page, widgets, path, key):
+    page, widget = open_page(path), widgets(key)
+    root = locate(page, widget)
+    combinations = [len(c["values"]) for c in widget.controls]
+    rng = np.random.default_rng(0)
+    tries = max(20, max(combinations))
+    for t in range(tries):
+        settings = {}
+        for control, n in zip(widget.controls, combinations, strict=True):
+            # The first rounds visit every value of the control, the others are random.
+            index = t if t < n else int(rng.integers(n))
+            (set_by_keyboard if t % 2 else set_by_mouse)(root, widget, control, index)
+            settings[control["name"]] = control["values"][index]
+        panels = widget.picture(**settings)
+        for panel, drawn in zip(panels, read(root), strict=True):
+            assert_drawn(panel, drawn)
+
+
+@pytest.mark.parametrize("by", [set_by_mouse, set_by_keyboard], ids=["mouse", "keyboard"])
+@pytest.mark.parametrize(("path", "key"), PLAYS, ids=lambda v: v)
+def test_every_control_changes_picture_and_numbers(open_page, widgets, path, key, by):
+    page, widget = open_page(path), widgets(key)
+    root = locate(page, widget)
+
+    def marks(drawn):
+        return [[p[name] for name in ("rects", "paths", "scale")] for p in drawn]
+
+    def numbers(drawn):
+        return [[p[name] for name in ("cells", "texts", "note")] for p in drawn]
+
+    for control in widget.controls:
+        seen = []
+        for index in range(len(control["values"])):
+            by(root, widget, control, index)
+            seen.append(read(root))
+        different = [{json.dumps(view(drawn)) for drawn in seen} for view in (marks, numbers)]
+        # Two steps of a walkthrough may show the same matrix, never the same numbers and text.
+        assert len(different[0]) > 1, control["name"]
+        assert len(different[1]) == len(seen), control["name"]
+
+
+@pytest.mark.parametrize(("path", "key"), PLAYS, ids=lambda v: v)
+def test_redraws_within_a_frame(open_page, widgets, path, key, record_property):
+    """From the input event to the laid-out picture; p95 over at least 60 moves."""
+    page, widget = open_page(path), widgets(key)
+    times = locate(page, widget).evaluate(
+        """root => {
+          const times = [];
+          const sliders = [...root.querySelectorAll('input[type=range]')];
+          const radios = [...root.querySelectorAll('input[type=radio]')];
+          while (times.length < 60) {
+            for (const s of sliders)
+              for (let i = 0; i <= s.max; i++) {
+                const start = performance.now();
+                s.value = i;
+                s.dispatchEvent(new Event('input', { bubbles: true }));
+                root.getBoundingClientRect();
+                times.push(performance.now() - start);
+              }
+            for (const r of radios) {
+              const start = performance.now();
+              r.click();
+              root.getBoundingClientRect();
+              times.push(performance.now() - start);
+            }
+          }
+          return times;
+        }"""
+    )
+    p95 = float(np.percentile(times, 95))
+    record_property("measured", f"{key}: control to picture p95 {p95:.1f} ms, {len(times)} moves")
+    assert p95 < 16
+
+
+@pytest.mark.parametrize("path", CHECKS)
+def test_quick_checks_answer_every_choice(open_page, path):
+    page = open_page(path)
+    questions = page.locator(".nc-quickcheck .nc-question")
+    questions.first.wait_for()
+    assert questions.count() >= 5
+    for q in range(questions.count()):
+        question = questions.nth(q)
+        feedback = question.get_by_role("status")
+        button = question.get_by_role("button", name="Check")
+        button.click()
+        assert "Choose an answer" in feedback.inner_text()
+        radios = question.get_by_role("radio")
+        said = []
+        for i in range(radios.count()):
+            if i % 2:  # by keyboard
+                radios.nth(i - 1).focus()
+                page.keyboard.press("ArrowDown")
+                button.focus()
+                page.keyboard.press("Enter")
+            else:
+                radios.nth(i).click()
+                button.click()
+            said.append(feedback.inner_text())
+        assert len(set(said)) == len(said)
+        assert sum(s.startswith("Yes.") for s in said) == 1
+        assert all(s.startswith(("Yes.", "Not quite.")) for s in said)
