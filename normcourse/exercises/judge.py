@@ -1,0 +1,323 @@
+"""Judge an attempt: run it on the probes, compare with the reference, name the mistake."""
+
+import inspect
+import traceback
+from dataclasses import dataclass
+
+import numpy as np
+
+from normcourse.exercises.record import Exercise, Probe
+
+__all__ = ["Finding", "Trial", "Verdict", "agrees", "judge"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with an attempt, in a few words and in a few sentences."""
+
+    name: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the attempt did with one probe.
+
+    ``finding`` is a structural fault (no result, wrong shape, ...); ``got`` then is None.
+    ``correct`` has one entry per result: where its numbers are right.
+    """
+
+    probe: Probe
+    arguments: tuple
+    expected: tuple
+    got: tuple | None = None
+    correct: tuple = ()
+    finding: Finding | None = None
+    error: Exception | None = None
+
+    @property
+    def passed(self):
+        return self.finding is None and all(c.all() for c in self.correct)
+
+    @property
+    def size(self):
+        return sum(np.size(leaf) for leaf in _leaves(self.arguments))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All trials of one attempt. Several ``findings`` mean that they cannot be told apart."""
+
+    exercise: Exercise
+    trials: tuple[Trial, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    started: bool = True
+
+    @property
+    def points(self):
+        return sum(trial.passed for trial in self.trials)
+
+    @property
+    def passed(self):
+        return self.points == self.exercise.points
+
+    @property
+    def smallest_failure(self):
+        """The failing trial with the fewest numbers; None if all passed or none was run."""
+        failed = [t for t in self.trials if not t.passed]
+        if self.findings and any(t.finding == self.findings[0] for t in failed):
+            failed = [t for t in failed if t.finding == self.findings[0]]
+        return min(failed, key=lambda t: t.size, default=None)
+
+
+def judge(exercise, fn, seed=0):
+    """Try ``fn`` on every probe of ``exercise``; return a :class:`Verdict`.
+
+    Structural faults come first. A catalogued mistake is named only if ``fn`` is wrong and agrees
+    with the mistake's twin on all probes.
+    """
+    finding = _check_parameters(exercise, fn)
+    if finding:
+        return Verdict(exercise, (), (finding,))
+    trials = [_try(exercise, fn, probe, seed) for probe in exercise.probes]
+    if all(isinstance(trial.error, NotImplementedError) for trial in trials):
+        return Verdict(exercise, tuple(trials), started=False)
+    trials[0] = _try_again(exercise, fn, trials[0], seed)
+    structural = sorted((t for t in trials if t.finding), key=lambda t: t.size)
+    if structural:
+        findings = (structural[0].finding,)
+    elif all(t.passed for t in trials):
+        findings = ()
+    else:
+        findings = _recognize(exercise, trials, seed) or _not_finite(exercise, trials)
+    return Verdict(exercise, tuple(trials), findings, _notes(exercise, trials))
+
+
+def agrees(got, want, tolerance):
+    """Where ``got`` is ``want`` up to ``tolerance`` times the largest finite entry of ``want``."""
+    finite = np.abs(want[np.isfinite(want)])
+    with np.errstate(invalid="ignore", over="ignore"):
+        close = np.abs(got - want) <= tolerance * finite.max(initial=0.0)
+    return close | (got == want) | (np.isnan(got) & np.isnan(want))
+
+
+def _check_parameters(exercise, fn):
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # a function written in C has none: its calls will tell
+        return None
+    try:
+        signature.bind(*exercise.parameters)
+    except TypeError:
+        return Finding(
+            "wrong parameters",
+            f"It is called as {exercise.signature}, yours takes {signature}. Keep the first line "
+            "of the stub as it was.",
+        )
+    names = tuple(signature.parameters)
+    if names != exercise.parameters and sorted(names) == sorted(exercise.parameters):
+        return Finding(
+            "parameters in another order",
+            f"It is called as {exercise.signature}, by position; yours takes {signature}.",
+        )
+    return None
+
+
+def _try(exercise, fn, probe, seed):
+    arguments, untouched = probe.arguments(seed), probe.arguments(seed)
+    expected = _results(exercise.reference, untouched)
+    trial = {"probe": probe, "arguments": untouched, "expected": expected}
+    try:
+        value = fn(*arguments)
+    except Exception as error:  # whatever the learner's code raises is an answer
+        return Trial(**trial, finding=_raised(error, fn), error=error)
+    got, finding = _arrays(exercise, value, expected)
+    finding = finding or _modified(exercise, arguments, untouched)
+    if finding:
+        return Trial(**trial, finding=finding)
+    correct = tuple(agrees(g, e, probe.tolerance) for g, e in zip(got, expected, strict=True))
+    return Trial(**trial, got=got, correct=correct)
+
+
+def _try_again(exercise, fn, trial, seed):
+    """The first trial once more, after all others: it must end as before."""
+    if trial.finding:
+        return trial
+    again = _try(exercise, fn, trial.probe, seed)
+    pairs = zip(again.got or (), trial.got, strict=False)
+    if again.got and all(agrees(now, before, trial.probe.tolerance).all() for now, before in pairs):
+        return trial
+    finding = Finding(
+        "depends on an earlier call",
+        "The same input gave another result the second time. Look for a variable outside the "
+        "function, a mutable default argument, or a random number: the result may depend on the "
+        "arguments only.",
+    )
+    return Trial(trial.probe, trial.arguments, trial.expected, finding=finding)
+
+
+def _results(fn, arguments):
+    """What the reference or a twin returns for float64 arguments: a tuple of arrays."""
+    with np.errstate(all="ignore"):
+        value = fn(*_float64(arguments))
+    return tuple(np.asarray(v) for v in (value if isinstance(value, tuple) else (value,)))
+
+
+def _float64(value):
+    if isinstance(value, tuple):
+        return tuple(_float64(v) for v in value)
+    return value.astype(np.float64) if isinstance(value, np.ndarray) else value
+
+
+def _leaves(value):
+    return [leaf for v in value for leaf in _leaves(v)] if isinstance(value, tuple) else [value]
+
+
+def _raised(error, fn):
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if code and f.filename == code.co_filename]
+    where = f" (line {own[-1].lineno}: {own[-1].line})" if own else ""
+    message = " ".join(str(error).split())
+    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if "broadcast" in message or "must match the size of tensor" in message:
+        return Finding(
+            "axes do not line up",
+            f"{told}{where}. Shapes are lined up from the last axis. Keep the reduced axes with "
+            "keepdims=True, and give a vector of length C the shape (1, C, 1, ...).",
+        )
+    return Finding("raised an exception", f"{told}{where}.")
+
+
+def _arrays(exercise, value, expected):
+    """The results as NumPy arrays and None, or None and what is wrong with them."""
+    names = exercise.returns
+    wanted = ", ".join(names)
+    if value is None:
+        return None, Finding(
+            "returned None", f"The function ends without `return`. It should return {wanted}."
+        )
+    if len(names) == 1:
+        values = value if isinstance(value, tuple) else (value,)
+    else:
+        values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if len(values) != len(names):
+        return None, Finding(
+            "wrong number of results",
+            f"It should return {len(names)}: {wanted}. Yours returned {len(values)}.",
+        )
+    got = []
+    for name, v, e in zip(names, values, expected, strict=True):
+        array, finding = _array(name, v, e)
+        if finding:
+            return None, finding
+        got.append(array)
+    return tuple(got), None
+
+
+def _array(name, value, expected):
+    if hasattr(value, "detach"):  # a torch tensor, perhaps with a graph or on another device
+        value = value.detach().cpu()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # ragged lists; a dtype that NumPy lacks
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
+        kind = type(value).__name__
+        return None, Finding(
+            "not an array", f"{name} should be an array of numbers, yours is of type {kind}."
+        )
+    if array.shape != expected.shape:
+        return None, _wrong_shape(name, array.shape, expected.shape)
+    exact = expected.dtype.kind in "iu"
+    kept = array.dtype.kind in ("iuf" if exact else "f") and (exact or array.dtype.itemsize >= 4)
+    if not kept:
+        return None, Finding(
+            "changed dtype",
+            f"The arguments are float32, {name} is {array.dtype}: digits are lost or a type is "
+            f"made up. Results keep the dtype of the input.",
+        )
+    return array, None
+
+
+def _wrong_shape(name, got, expected):
+    if [n for n in got if n != 1] != [n for n in expected if n != 1]:
+        return Finding(
+            "wrong shape",
+            f"{name} should have shape {expected}, yours has {got}. Look at the axes over which "
+            "you sum or average, and at what NumPy's broadcasting makes of two shapes.",
+        )
+    if len(got) < len(expected):
+        return Finding(
+            "lost keepdims",
+            f"{name} should have shape {expected}, yours has {got}: an axis of length 1 was "
+            "dropped. Look for a mean without keepdims=True, or a squeeze.",
+        )
+    return Finding(
+        "kept an axis of length 1",
+        f"{name} should have shape {expected}, yours has {got}. Use .reshape({expected}) or leave "
+        "out keepdims=True in the last step.",
+    )
+
+
+def _modified(exercise, arguments, untouched):
+    for name, now, before in zip(exercise.parameters, arguments, untouched, strict=True):
+        leaves = zip(_leaves((now,)), _leaves((before,)), strict=True)
+        if not all(np.array_equal(a, b) for a, b in leaves):
+            return Finding(
+                "modified its input",
+                f"After the call, {name} holds other numbers than before. Operators like -= and "
+                f"/= and assignments like {name}[...] = write into the caller's array: compute a "
+                "new one.",
+            )
+    return None
+
+
+def _recognize(exercise, trials, seed):
+    """The catalogued mistakes whose twins agree with the attempt on every probe."""
+    return tuple(
+        Finding(mistake.name, mistake.explanation)
+        for mistake in exercise.mistakes
+        if all(_fits(mistake, trial, seed) for trial in trials)
+    )
+
+
+def _fits(mistake, trial, seed):
+    if trial.probe.name in mistake.noisy:
+        return not trial.passed
+    twin = _results(mistake.twin, trial.probe.arguments(seed))
+    return all(
+        g.shape == t.shape and agrees(g, t, trial.probe.tolerance).all()
+        for g, t in zip(trial.got, twin, strict=True)
+    )
+
+
+def _not_finite(exercise, trials):
+    for trial in trials:
+        for name, g, e in zip(exercise.returns, trial.got, trial.expected, strict=True):
+            if np.isfinite(e).all() and not np.isfinite(g).all():
+                return (
+                    Finding(
+                        "NaN or infinity",
+                        f"{name} has entries that are no finite numbers, for the input "
+                        f"“{trial.probe.name}”. Look for a division by zero or the square root of "
+                        "a negative number.",
+                    ),
+                )
+    return ()
+
+
+def _notes(exercise, trials):
+    wide = [
+        name
+        for i, name in enumerate(exercise.returns)
+        if any(t.got and t.expected[i].dtype.kind == "f" and t.got[i].itemsize > 4 for t in trials)
+    ]
+    if not wide:
+        return ()
+    return (
+        f"The arguments are float32, {' and '.join(wide)} came back wider. That is accepted, but a "
+        "layer should keep the dtype of its input: np.zeros(shape) makes float64, np.zeros_like(x) "
+        "does not.",
+    )

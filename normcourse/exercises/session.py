@@ -1,0 +1,211 @@
+"""What a learner meets: ``check`` and ``scoreboard``, which remember attempts and points."""
+
+from collections import Counter
+
+import numpy as np
+
+from normcourse.exercises import batch_norm, rescaling
+from normcourse.exercises.display import Report, Section, Table
+from normcourse.exercises.judge import judge
+
+__all__ = ["EXERCISES", "Feedback", "Session", "find"]
+
+# Per technique, in the order of the course.
+EXERCISES = {
+    "rescaling": rescaling.EXERCISES,
+    "batch_norm": batch_norm.EXERCISES,
+}
+
+MOST_ENTRIES = 6  # of a wrong result that are listed
+MOST_NUMBERS = 18  # of an argument that are written out
+
+
+def find(name):
+    """The exercise called ``name``, or "technique.name"; ValueError lists what there is."""
+    for technique, exercises in EXERCISES.items():
+        for exercise in exercises:
+            if name in (exercise.name, f"{technique}.{exercise.name}"):
+                return exercise
+    known = ", ".join(f"{t}.{e.name}" for t, exercises in EXERCISES.items() for e in exercises)
+    raise ValueError(f"There is no exercise {name!r}. There are: {known}.")
+
+
+class Session:
+    """Attempts of one learner: how often each exercise failed, and the best points."""
+
+    def __init__(self):
+        self._failures = Counter()
+        self._best = {}
+
+    def check(self, fn, exercise=None):
+        """Try ``fn`` on the inputs of its exercise and say what is right, what is wrong, and why.
+
+        Args:
+            fn: the function itself, without parentheses.
+            exercise: its name, such as "batch_norm.batch_norm", where the function is called
+                otherwise.
+
+        Returns:
+            Feedback. Each failing check of an exercise reveals one more hint.
+
+        Raises:
+            TypeError: ``fn`` is not a function.
+            ValueError: there is no exercise of that name.
+        """
+        if not callable(fn):
+            raise TypeError(
+                f"check needs the function itself, as in check(batch_norm); got a "
+                f"{type(fn).__name__}. Leave out the parentheses after its name."
+            )
+        if exercise is None and not hasattr(fn, "__name__"):
+            raise ValueError("This function has no name: call check(fn, 'batch_norm.batch_norm').")
+        exercise = find(exercise or fn.__name__)
+        verdict = judge(exercise, fn)
+        self._best[exercise.name] = max(verdict.points, self._best.get(exercise.name, 0))
+        if verdict.started and not verdict.passed:
+            self._failures[exercise.name] += 1
+        return Feedback(verdict, self._failures[exercise.name])
+
+    def scoreboard(self, technique):
+        """The best points so far of every exercise on ``technique``."""
+        if technique not in EXERCISES:
+            raise ValueError(f"No exercises on {technique!r}. There are: {', '.join(EXERCISES)}.")
+        exercises = EXERCISES[technique]
+        best = [self._best.get(e.name, 0) for e in exercises]
+        most = sum(e.points for e in exercises)
+        rows = tuple(
+            (e.name, f"{b} of {e.points}", "done" if b == e.points else "open")
+            for e, b in zip(exercises, best, strict=True)
+        )
+        table = Table(("function", "points", "state"), rows)
+        advice = (
+            "All done."
+            if sum(best) == most
+            else "Points are the best of your checks since the kernel started."
+        )
+        return Report(
+            f"{technique}: {sum(best)} of {most} points",
+            "passed" if sum(best) == most else "open",
+            [Section("Points by function", (table, advice))],
+        )
+
+
+class Feedback(Report):
+    """What :meth:`Session.check` returns.
+
+    Attributes:
+        verdict: all trials.
+        arguments: those of the smallest failing input, to try by hand; None if all passed.
+        hints: the ones revealed so far.
+    """
+
+    def __init__(self, verdict, failures):
+        exercise = verdict.exercise
+        failure = verdict.smallest_failure
+        self.verdict = verdict
+        self.hints = () if verdict.passed else exercise.hints[:failures]
+        self.arguments = None if failure is None else failure.arguments
+        points = f"{verdict.points} of {exercise.points} points"
+        if not verdict.started:
+            title, state, sections = f"not started yet, {points}", "open", _invitation(exercise)
+        elif verdict.passed:
+            title, state, sections = f"passed, {points}", "passed", [_tried(verdict)]
+        else:
+            title, state = f"not there yet, {points}", "wrong"
+            sections = [*_diagnosis(verdict), *_hints(exercise, self.hints)]
+        if verdict.notes:
+            sections.append(Section("Note", verdict.notes))
+        super().__init__(f"{exercise.name}: {title}", state, sections)
+
+
+def _invitation(exercise):
+    rows = tuple((probe.name, "1") for probe in exercise.probes)
+    return [
+        Section("To do", (exercise.task, "Write the body, run its cell, then check again.")),
+        Section("What will be tried", (Table(("input", "points"), rows),)),
+    ]
+
+
+def _tried(verdict):
+    rows = tuple((t.probe.name, "right" if t.passed else "wrong") for t in verdict.trials)
+    return Section("What was tried", (Table(("input", "result"), rows),))
+
+
+def _diagnosis(verdict):
+    if verdict.trials:
+        yield _tried(verdict)
+        yield from _smallest_failure(verdict)
+    found = verdict.findings
+    if not found:
+        yield Section(
+            "What went wrong",
+            (
+                "The numbers differ, and not in a way known here. Go through the formula by hand "
+                "for the input above and print each intermediate result.",
+            ),
+        )
+    elif len(found) == 1:
+        yield Section(f"What went wrong: {found[0].name}", (found[0].explanation,))
+    else:
+        paragraphs = tuple(f"{finding.name}: {finding.explanation}" for finding in found)
+        yield Section("What went wrong: one of these", paragraphs)
+
+
+def _smallest_failure(verdict):
+    trial, exercise = verdict.smallest_failure, verdict.exercise
+    rows = tuple(
+        (name, _written(value))
+        for name, value in zip(exercise.parameters, trial.arguments, strict=True)
+    )
+    blocks = [Table(("argument", "value"), rows)]
+    if trial.got:
+        blocks += _wrong_entries(exercise.returns, trial)
+    blocks.append("This input is check(...).arguments, to call your function with.")
+    yield Section(f"The smallest input that fails: {trial.probe.name}", tuple(blocks))
+
+
+def _wrong_entries(names, trial):
+    """A table of expected against got for the first wrong entries, and how many there are."""
+    wrong = [
+        (name, index, want[index], got[index])
+        for name, want, got, correct in zip(
+            names, trial.expected, trial.got, trial.correct, strict=True
+        )
+        for index in map(tuple, np.argwhere(~correct))
+    ]
+    rows = tuple(
+        (
+            name + (f"[{', '.join(map(str, index))}]" if index else ""),
+            _number(want),
+            _number(got),
+        )
+        for name, index, want, got in wrong[:MOST_ENTRIES]
+    )
+    total = sum(want.size for want in trial.expected)
+    shown = f", the first {len(rows)} above" if len(wrong) > len(rows) else ""
+    count = f"{len(wrong)} of {total} entries are wrong{shown}."
+    return [Table(("entry", "expected", "got"), rows), count]
+
+
+def _hints(exercise, revealed):
+    for i, hint in enumerate(revealed, 1):
+        yield Section(f"Hint {i} of {len(exercise.hints)}", (hint,))
+    if len(revealed) < len(exercise.hints):
+        yield Section("More hints", ("The next check that fails shows another.",))
+
+
+def _number(value):
+    return f"{value:.6g}"
+
+
+def _written(value):
+    """An argument as text: in full while it is small."""
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_written, value)) + ")"
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if value.size > MOST_NUMBERS:
+        return f"{value.dtype} array of shape {value.shape}"
+    if value.ndim == 0:
+        return _number(value)
+    return "[" + ", ".join(_written(np.asarray(row)) for row in value) + "]"

@@ -1,0 +1,181 @@
+"""Structural faults: each is caught before any number is compared, and named."""
+
+import numpy as np
+import pytest
+
+import normcourse
+from normcourse.exercises import find, judge
+
+right = normcourse.batch_norm
+backward = normcourse.batch_norm_backward
+
+
+def none(*args):
+    right(*args)
+
+
+def raises(x, weight, bias, eps):
+    scale = 1 / 0
+    return x * scale
+
+
+def dropped_axes(x, weight, bias, eps):
+    return x - x.mean(1)
+
+
+def pair(*args):
+    return right(*args), 0
+
+
+def missing_gradient(*args):
+    return backward(*args)[:2]
+
+
+def missing_value(*args):
+    return None, *backward(*args)[1:]
+
+
+def text(*args):
+    return "y"
+
+
+def flattened(*args):
+    return right(*args).ravel()
+
+
+def truncated(*args):
+    return right(*args).astype(int)
+
+
+def half(*args):
+    return right(*args).astype(np.float16)
+
+
+def complex_numbers(*args):
+    return right(*args).astype(complex)
+
+
+def not_a_number(*args):
+    return right(*args) * np.float32("nan")
+
+
+def in_place(x, weight, bias, eps):
+    y = right(x, weight, bias, eps)
+    x[:] = y
+    return y
+
+
+def writes_bias(x, weight, bias, eps):
+    y = right(x, weight, bias, eps)
+    bias *= 2
+    return y
+
+
+def remembering(x, weight, bias, eps, calls=[]):  # noqa: B006 - this is the mistake
+    calls.append(0)
+    return right(x, weight, bias, eps) * np.float32(len(calls))
+
+
+def random(x, weight, bias, eps):
+    return right(x, weight, bias, eps) + np.random.rand(*x.shape).astype(x.dtype)
+
+
+def too_few(x, weight):
+    return x
+
+
+def swapped(x, bias, weight, eps):
+    return right(x, weight, bias, eps)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "attempt", "name", "told"),
+    [
+        ("batch_norm", none, "returned None", "return y"),
+        ("batch_norm", raises, "raised an exception", "ZeroDivisionError: division by zero"),
+        ("batch_norm", raises, "raised an exception", "scale = 1 / 0"),
+        ("batch_norm", dropped_axes, "axes do not line up", "keepdims=True"),
+        ("batch_norm", pair, "wrong number of results", "Yours returned 2"),
+        ("batch_norm_backward", missing_gradient, "wrong number of results", "dx, dweight, dbias"),
+        ("batch_norm_backward", missing_value, "not an array", "dx"),
+        ("batch_norm", text, "not an array", "str"),
+        ("batch_norm", flattened, "wrong shape", "(4, 2)"),
+        ("batch_norm", truncated, "changed dtype", "int64"),
+        ("batch_norm", half, "changed dtype", "float16"),
+        ("batch_norm", complex_numbers, "changed dtype", "complex"),
+        ("batch_norm", not_a_number, "NaN or infinity", "y"),
+        ("batch_norm", in_place, "modified its input", "x"),
+        ("batch_norm", writes_bias, "modified its input", "bias"),
+        ("batch_norm", remembering, "depends on an earlier call", "mutable default"),
+        ("batch_norm", random, "depends on an earlier call", "random"),
+        ("batch_norm", too_few, "wrong parameters", "(x, weight)"),
+        ("batch_norm", swapped, "parameters in another order", "(x, bias, weight, eps)"),
+    ],
+)
+def test_a_structural_fault_is_named(exercise, attempt, name, told):
+    verdict = judge(find(exercise), attempt)
+    assert not verdict.passed
+    (finding,) = verdict.findings
+    assert finding.name == name
+    assert told in finding.explanation
+
+
+def test_a_dropped_or_kept_axis_of_length_one_is_named():
+    def squeezed(*args):
+        return normcourse.batch_norm_inference(*args).squeeze()
+
+    def unsqueezed(*args):
+        return tuple(s[None] for s in normcourse.update_running_statistics(*args))
+
+    lost = judge(find("batch_norm_inference"), squeezed)
+    assert [f.name for f in lost.findings] == ["lost keepdims"]
+    kept = judge(find("update_running_statistics"), unsqueezed)
+    assert [f.name for f in kept.findings] == ["kept an axis of length 1"]
+
+
+def test_a_fault_in_a_nested_argument_is_seen():
+    def merge(a, b):
+        result = normcourse.merge_statistics(a, b)
+        a[1][:] = 0
+        return result
+
+    (finding,) = judge(find("merge_statistics"), merge).findings
+    assert finding.name == "modified its input"
+
+
+def test_a_wider_result_passes_with_a_note():
+    def wide(*args):
+        return right(*args).astype(np.float64)
+
+    verdict = judge(find("batch_norm"), wide)
+    assert verdict.passed
+    assert "float64" in verdict.notes[0]
+    assert judge(find("batch_norm"), right).notes == ()
+
+
+def test_an_unwritten_function_is_not_a_failure():
+    def stub(x, weight, bias, eps):
+        raise NotImplementedError
+
+    verdict = judge(find("batch_norm"), stub)
+    assert not verdict.started
+    assert verdict.findings == ()
+
+    def partly(x, weight, bias, eps):
+        if x.ndim > 2:
+            raise NotImplementedError
+        return right(x, weight, bias, eps)
+
+    verdict = judge(find("batch_norm"), partly)
+    assert verdict.started
+    assert verdict.points == 3
+    assert [f.name for f in verdict.findings] == ["raised an exception"]
+
+
+def test_the_smallest_failing_input_is_shown():
+    def images_wrong(x, weight, bias, eps):
+        return right(x, weight, bias, eps) + (0 if x.ndim == 2 else 1)
+
+    verdict = judge(find("batch_norm"), images_wrong)
+    assert verdict.smallest_failure.probe.name == "a sequence (N, C, L)"
+    assert verdict.points == 3

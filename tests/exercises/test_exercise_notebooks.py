@@ -1,0 +1,44 @@
+"""The learner's notebooks fit their records, and no solution has slipped into them."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from normcourse.exercises import EXERCISES
+
+BOOK = Path(__file__).parents[2] / "book" / "exercises"
+
+
+@pytest.fixture(params=EXERCISES)
+def technique(request):
+    return request.param
+
+
+@pytest.fixture
+def code(technique):
+    notebook = nbformat.read(BOOK / f"{technique}.ipynb", as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_each_exercise_has_a_stub_and_a_check(technique, code):
+    sources = [cell.source for cell in code[1:-1]]
+    assert sources[1::2] == [f"check({e.name})" for e in EXERCISES[technique]]
+    for exercise, source in zip(EXERCISES[technique], sources[::2], strict=True):
+        (stub,) = ast.parse(source).body
+        assert stub.name == exercise.name
+        assert tuple(a.arg for a in stub.args.args) == exercise.parameters
+        docstring, body = stub.body
+        assert ast.get_docstring(stub), docstring
+        assert ast.unparse(body) == "raise NotImplementedError"
+    assert code[-1].source == f'scoreboard("{technique}")'
+
+
+def test_the_stored_outputs_invite_to_start(technique, code):
+    for exercise, cell in zip(EXERCISES[technique], code[2:-1:2], strict=True):
+        (output,) = cell.outputs
+        for kind in ("text/plain", "text/html"):
+            text = output["data"][kind]
+            assert f"{exercise.name}: not started yet, 0 of {exercise.points} points" in text
+            assert all(probe.name in text for probe in exercise.probes)

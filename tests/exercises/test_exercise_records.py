@@ -1,0 +1,187 @@
+"""Every record is proven: rights pass, mistakes are rejected and named, no probe is idle."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from exercise_solutions import RIGHT, WRONG
+
+from normcourse.exercises import EXERCISES, Exercise, Mistake, Probe, find, judge
+
+ALL = [exercise for exercises in EXERCISES.values() for exercise in exercises]
+by_name = pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.name)
+SEEDS = 1000
+
+
+def names(verdict):
+    return [finding.name for finding in verdict.findings]
+
+
+def cases(table):
+    return [
+        pytest.param(exercise, fn, id=f"{exercise.name}-{getattr(fn, '__name__', 'partial')}")
+        for exercise in ALL
+        for fn in table[exercise.name]
+    ]
+
+
+@pytest.mark.parametrize(("exercise", "solution"), cases(RIGHT))
+def test_a_right_solution_passes(exercise, solution):
+    verdict = judge(exercise, solution)
+    assert verdict.passed, verdict
+    assert verdict.findings == ()
+
+
+def with_tolerances(exercise, factor):
+    probes = (replace(probe, tolerance=factor * probe.tolerance) for probe in exercise.probes)
+    return replace(exercise, probes=tuple(probes))
+
+
+@by_name
+def test_right_solutions_pass_on_a_thousand_inputs(exercise):
+    """Even with half the tolerance: no verdict hangs on a threshold."""
+    strict, solutions = with_tolerances(exercise, 0.5), RIGHT[exercise.name]
+    for seed in range(SEEDS):
+        solution = solutions[seed % len(solutions)]
+        verdict = judge(strict, solution, seed)
+        assert verdict.passed, (solution.__name__, seed, verdict.smallest_failure)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"),
+    [pytest.param(e, m, id=f"{e.name}-{m.name}") for e in ALL for m in e.mistakes],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a twin may divide by zero
+def test_a_mistake_is_rejected_and_named(exercise, mistake):
+    for seed in range(5):
+        verdict = judge(exercise, mistake.twin, seed)
+        assert not verdict.passed
+        assert names(verdict) == [mistake.name]
+
+
+def nc_shape(v, x):
+    return v.reshape((1, -1) + (1,) * (x.ndim - 2))
+
+
+def torch_var(x, weight, bias, eps):
+    x = torch.from_numpy(np.ascontiguousarray(x))
+    axis = [i for i in range(x.ndim) if i != 1]
+    xhat = (x - x.mean(axis, keepdim=True)) / torch.sqrt(x.var(axis, keepdim=True) + eps)
+    return xhat * nc_shape(torch.from_numpy(weight), x) + nc_shape(torch.from_numpy(bias), x)
+
+
+def two_dimensional(x, weight, bias, eps):
+    mu = sum(x) / len(x)
+    var = sum((x - mu) ** 2) / len(x)
+    return weight * (x - mu) / (var + eps) ** 0.5 + bias
+
+
+def expanded_square(x, weight, bias, eps):
+    axis = (0, *range(2, x.ndim))
+    mu = np.sum(x, axis, keepdims=True) / np.float32(x.size // x.shape[1])
+    var = np.sum(x * x, axis, keepdims=True) / np.float32(x.size // x.shape[1]) - mu * mu
+    return (x - mu) / np.sqrt(var + eps) * nc_shape(weight, x) + nc_shape(bias, x)
+
+
+def only_direct_path(dy, x, weight, bias, eps):
+    axis = (0, *range(2, x.ndim))
+    centered = x - x.mean(axis, keepdims=True)
+    inverse = 1 / np.sqrt(np.square(centered).mean(axis, keepdims=True) + eps)
+    dx = dy * nc_shape(weight, x) * inverse
+    return dx, np.sum(dy * centered * inverse, axis), np.sum(dy, axis)
+
+
+def keras_momentum(running_mean, running_var, x, momentum):
+    rows = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+    mean = running_mean * momentum + rows.mean(0) * (1 - momentum)
+    return mean, running_var * momentum + np.cov(rows.T).diagonal() * (1 - momentum)
+
+
+def pandas_scaler(X_train, X_new):
+    mean = X_train.sum(0) / len(X_train)
+    std = np.sqrt(((X_train - mean) ** 2).sum(0) / (len(X_train) - 1))
+    std[std == 0] = 1
+    return (X_new - mean) / std
+
+
+@pytest.mark.parametrize(
+    ("name", "attempt", "mistake"),
+    [
+        ("batch_norm", torch_var, "unbiased variance"),
+        ("batch_norm", two_dimensional, "written for (N, C) only"),
+        ("batch_norm", expanded_square, "cancellation"),
+        ("batch_norm_backward", only_direct_path, "statistics treated as constants"),
+        ("update_running_statistics", keras_momentum, "momentum turned around"),
+        ("standard_scale", pandas_scaler, "divided by n - 1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_mistake_is_named_in_code_that_looks_like_a_learners(name, attempt, mistake):
+    for seed in range(20):
+        assert names(judge(find(name), attempt, seed)) == [mistake]
+
+
+@pytest.mark.parametrize(("exercise", "attempt"), cases(WRONG))
+def test_a_wrong_solution_in_no_record_is_rejected(exercise, attempt):
+    for seed in range(20):
+        assert not judge(exercise, attempt, seed).passed
+
+
+@by_name
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_probe_is_idle(exercise):
+    """Without any one probe, something wrong is accepted, or cannot be named any more."""
+    for probe in exercise.probes:
+        rest = tuple(p for p in exercise.probes if p is not probe)
+        fewer = replace(exercise, probes=rest)
+        missed = [m.name for m in exercise.mistakes if names(judge(fewer, m.twin)) != [m.name]]
+        missed += [fn for fn in WRONG[exercise.name] if judge(fewer, fn).passed]
+        assert missed, f"{probe.name!r} can be deleted"
+
+
+@by_name
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_ten_times_the_tolerance_accepts_no_mistake(exercise):
+    lenient = with_tolerances(exercise, 10)
+    assert not any(judge(lenient, mistake.twin).passed for mistake in exercise.mistakes)
+
+
+def test_two_mistakes_that_look_alike_are_both_reported():
+    def double(x):
+        return 2 * x
+
+    exercise = Exercise(
+        name="identity",
+        task="Return x.",
+        returns=("y",),
+        reference=lambda x: x,
+        probes=(Probe("numbers", lambda rng: (rng.standard_normal(3).astype(np.float32),)),),
+        mistakes=(
+            Mistake("doubled", "You multiply by 2.", double),
+            Mistake("added to itself", "You add x to x.", lambda x: x + x),
+            Mistake("tripled", "You multiply by 3.", lambda x: 3 * x),
+        ),
+        hints=(),
+    )
+    assert names(judge(exercise, double)) == ["doubled", "added to itself"]
+
+
+@by_name
+def test_a_record_is_complete(exercise):
+    assert len(exercise.hints) == 3
+    for records in (exercise.probes, exercise.mistakes):
+        assert len({r.name for r in records}) == len(records)
+    known = {probe.name for probe in exercise.probes}
+    assert all(set(mistake.noisy) <= known for mistake in exercise.mistakes)
+    assert exercise.points == len(exercise.probes)
+
+
+def test_there_are_enough_mistakes(record_property):
+    for technique, least in (("rescaling", 8), ("batch_norm", 14)):
+        exercises = EXERCISES[technique]
+        distinct = {mistake.name for exercise in exercises for mistake in exercise.mistakes}
+        assert len(distinct) >= least
+        listed = sum(len(exercise.mistakes) for exercise in exercises)
+        figures = f"{len(exercises)} functions, {sum(e.points for e in exercises)} probes"
+        record_property("measured", f"exercises: {technique}: {figures}, {listed} mistakes")
