@@ -123,6 +123,11 @@ def narrow(y, x):
     return y.astype(x.dtype) if hasattr(y, "astype") else y.to(x.dtype)
 
 
+def _is_float(dtype):
+    """Whether a dtype is real floating point; NumPy's kind first, for its name is slow to make."""
+    return getattr(dtype, "kind", None) == "f" or "float" in str(dtype)
+
+
 def check_array(name, x, like=None):
     """Raise TypeError unless ``x`` is a floating-point array, of the library of ``like``."""
     kind = type(x).__name__
@@ -130,7 +135,7 @@ def check_array(name, x, like=None):
         raise TypeError(
             f"{name} must be an array or tensor, got {kind}. Try numpy.asarray({name})."
         )
-    if "float" not in str(x.dtype):
+    if not _is_float(x.dtype):
         raise TypeError(
             f"{name} must be real floating point, got dtype {x.dtype}. "
             f"Convert it first: {name}.astype('float32') in NumPy, {name}.float() in torch."

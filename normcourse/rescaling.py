@@ -25,7 +25,8 @@ def merge_statistics(a, b):
     (n_a, mean_a, var_a), (n_b, mean_b, var_b) = a, b
     n, delta = n_a + n_b, mean_b - mean_a
     share_a, share_b = n_a / n, n_b / n
-    within, between = share_a * var_a + share_b * var_b, share_a * share_b * delta**2
+    within = share_a * var_a + share_b * var_b
+    between = share_a * share_b * delta**2
     return n, mean_a + share_b * delta, within + between
 
 
@@ -44,7 +45,7 @@ class _Scaler:
         X = self._table(X)
         if len(X) == 0 or not (abs(X) < float("inf")).all():
             raise ValueError(
-                "X must have at least one row and neither NaN nor infinity: drop them."
+                "X must have at least one row, and no NaN or infinity: impute or drop."
             )
         # Constants from here on: no gradient flows into them.
         self._learn(X.astype(float) if hasattr(X, "astype") else X.detach().to(float))
@@ -57,12 +58,14 @@ class _Scaler:
 
     def transform(self, X):
         """X in the new units, in its own dtype; NaN stays NaN."""
-        X, (origin, unit, low) = self._table(X, fitted=True), self._affine()
+        X = self._table(X, fitted=True)
+        origin, unit, low = self._affine()
         return narrow((X - origin) / unit + low, X)
 
     def inverse_transform(self, X):
         """X back in the units of the data; exact up to rounding."""
-        X, (origin, unit, low) = self._table(X, fitted=True), self._affine()
+        X = self._table(X, fitted=True)
+        origin, unit, low = self._affine()
         return narrow((X - low) * unit + origin, X)
 
     def _table(self, X, fitted=False):
@@ -82,14 +85,13 @@ class _Scaler:
             n = self.n_features_in_
             raise ValueError(f"X has {X.shape[1]} features, but {self!r} was fitted on {n}.")
         if self.n_samples_seen_ and hasattr(X, "detach") != hasattr(self.scale_, "detach"):
-            kinds = [f"{type(a).__module__}.{type(a).__name__}" for a in (X, self.scale_)]
-            raise TypeError(f"X is a {kinds[0]}, but {self!r} was fitted on a {kinds[1]}.")
+            kind = type(self.scale_).__name__
+            raise TypeError(f"X is a {type(X).__name__}, but {self!r} was fitted on a {kind}.")
         return X
 
     def __repr__(self):
-        return (
-            f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.get_params().items())})"
-        )
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({params})"
 
     # What scikit-learn's clone, Pipeline and GridSearchCV ask for.
 
@@ -113,11 +115,11 @@ class _Scaler:
 class MinMaxScaler(_Scaler):
     """Map each feature's training range linearly onto ``feature_range``.
 
-    New data outside the training range leaves the interval unless ``clip``.
+    New data outside the training range leaves it, unless ``clip``.
     A constant feature is mapped to the lower end.
 
-    Attributes after fit: data_min_, data_max_, data_range_, scale_, min_,
-    n_features_in_, n_samples_seen_.
+    Attributes after fit: data_min_, data_max_, data_range_,
+    scale_, min_, n_features_in_, n_samples_seen_.
     """
 
     def __init__(self, feature_range=(0, 1), *, clip=False):
@@ -127,10 +129,10 @@ class MinMaxScaler(_Scaler):
     def _learn(self, X):
         low, high = self.feature_range
         if not low < high:
-            got = self.feature_range
-            raise ValueError(f"feature_range must be (low, high) with low < high, got {got}.")
+            raise ValueError(f"feature_range must have low < high, got {low, high}.")
         # Along an axis, torch returns (values, indices).
-        smallest, largest = (getattr(m, "values", m) for m in (X.min(0), X.max(0)))
+        extremes = X.min(0), X.max(0)
+        smallest, largest = (getattr(m, "values", m) for m in extremes)
         if self.n_samples_seen_:
             smallest = smallest.clip(None, self.data_min_)
             largest = largest.clip(self.data_max_, None)
@@ -141,8 +143,8 @@ class MinMaxScaler(_Scaler):
 
     def _affine(self):
         low, high = self.feature_range
-        constant = self.data_range_ == 0
-        return self.data_min_, (self.data_range_ + constant) / (high - low), low
+        span = self.data_range_ + (self.data_range_ == 0)
+        return self.data_min_, span / (high - low), low
 
     def transform(self, X):
         """X with the training range mapped onto ``feature_range``."""
@@ -151,12 +153,13 @@ class MinMaxScaler(_Scaler):
 
 
 class StandardScaler(_Scaler):
-    """Give each feature mean 0 and standard deviation 1 on the training data.
+    """Give each training feature mean 0 and standard deviation 1.
 
-    The variance is the biased one (divided by n). A constant feature becomes 0:
-    its scale is 1.
+    The variance is the biased one (divided by n).
+    A constant feature becomes 0: its scale is 1.
 
-    Attributes after fit: mean_, var_, scale_, n_features_in_, n_samples_seen_.
+    Attributes after fit: mean_, var_, scale_,
+    n_features_in_, n_samples_seen_.
     """
 
     def __init__(self, *, with_mean=True, with_std=True):
@@ -176,4 +179,5 @@ class StandardScaler(_Scaler):
         self.scale_ = (var * ~constant + constant) ** 0.5
 
     def _affine(self):
-        return self.mean_ * self.with_mean, self.scale_ if self.with_std else 1.0, 0.0
+        unit = self.scale_ if self.with_std else 1.0
+        return self.mean_ * self.with_mean, unit, 0.0

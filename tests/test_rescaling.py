@@ -38,6 +38,7 @@ HARD = {
     "float16": near(0, "float16"),
     "constant columns": near(0, "float64") * [1, 0, 1] + [0, 0.1, 0],
     "constant 1e8 + 0.1": np.full((37, 2), 1e8 + 0.1),
+    "varies by rounding only": [[1e8], [1e8 + 1.5e-8]],
     "one row": near(3, "float64", (1, 3)),
     "tiny": near(0, "float64") * 1e-12,
     "integers": near(50, "int64"),
@@ -81,9 +82,9 @@ def test_never_further_from_the_truth_than_scikit_learn(X):
         assert error <= allowed + 4 * np.finfo(X.dtype).eps
 
 
-@given(tables, st.sampled_from(SCALERS))
+@given(tables, st.sampled_from([MinMaxScaler(), MinMaxScaler((-3, 5)), StandardScaler()]))
 def test_inverse_gives_the_data_back(X, scaler):
-    scaler = scaler().fit(X)
+    scaler.fit(X)
     back = scaler.inverse_transform(scaler.transform(X))
     np.testing.assert_allclose(back, X, rtol=1e-12, atol=1e-14 * np.abs(X).max())
 

@@ -13,6 +13,12 @@ __all__ = ["QuickCheck"]
 HERE = Path(__file__).parent
 
 
+def _height(question):
+    """About how many pixels a question takes beside the text, so that the page does not jump."""
+    texts = [question["ask"], *(c["text"] for c in question["choice"])]
+    return 115 + sum(30 + 22 * (len(text) // 86) for text in texts)
+
+
 class QuickCheck(anywidget.AnyWidget):
     """Questions to check oneself with: choose, press Check, read why. Nothing is scored.
 
@@ -46,7 +52,7 @@ class QuickCheck(anywidget.AnyWidget):
         super().__init__(
             **identity(self, f"quickcheck-{key}"),
             questions=questions,
-            height_hint=sum(90 + 34 * len(q["choice"]) for q in questions),
+            height_hint=sum(map(_height, questions)),
         )
 
     def __repr__(self):

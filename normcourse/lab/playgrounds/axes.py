@@ -70,5 +70,5 @@ def playground():
         ],
         picture,
         standardize,
-        height=760,
+        height=1057,
     )

@@ -82,7 +82,7 @@ def playground():
         picture,
         batch_norm,
         accent=ACCENT["batch_norm"],
-        height=800,
+        height=1002,
     )
 
 
@@ -165,5 +165,5 @@ def walkthrough():
         [Steps("step", "Step", steps, texts=texts)],
         step_picture,
         accent=ACCENT["batch_norm"],
-        height=430,
+        height=547,
     )

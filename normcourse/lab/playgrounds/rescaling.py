@@ -5,7 +5,7 @@ import numpy as np
 from normcourse.lab.playgrounds.samples import sample
 from normcourse.palette import ACCENT
 from normcourse.rescaling import MinMaxScaler, StandardScaler
-from normcourse.widgets import Choice, Histogram, Note, Playground, Slider
+from normcourse.widgets import Choice, Histogram, Lines, Note, Playground, Slider
 from normcourse.widgets.panels import number, summary
 
 __all__ = ["playground"]
@@ -13,26 +13,43 @@ __all__ = ["playground"]
 SCALERS = {"min-max": MinMaxScaler, "standardization": StandardScaler}
 
 
+RAW_AXIS = np.linspace(0, 100, 51)
+
+
 def rescale(scaler, X):
     """A table rescaled by one of the course's scalers, fitted on that table."""
     return SCALERS[scaler]().fit_transform(X)
+
+
+def mapped(x, y):
+    """Where raw values from 0 to 100 go, between the data's own extremes."""
+    order = np.argsort(x)
+    return np.interp(RAW_AXIS, x[order], y[order], left=np.nan, right=np.nan)
 
 
 def picture(function, scaler, distribution, outlier):
     # Standardized before the outlier comes: its size is in standard deviations of the others.
     x = sample(distribution, 200, seed=3)
     x = (x - x.mean()) / x.std() * 15 + 50
-    inliers = slice(0, -1)
     if outlier:
         x[-1] = 50 + 15 * outlier
     y = function(scaler, x.reshape(-1, 1)).reshape(-1)
-    width = np.ptp(y[inliers])
-    share = f"{number(width, 2)} of {number(np.ptp(y), 2)} units"
-    shape = (
-        "The two histograms have the same shape: rescaling moves and stretches the axis, nothing else."
-        if not outlier
-        else f"One value lies {outlier} standard deviations out. The other 199 share {share}."
-    )
+    others = y[:-1]
+    if not outlier:
+        effect = (
+            "The two histograms have the same shape: rescaling moves and stretches the axis, "
+            "nothing else."
+        )
+    elif scaler == "min-max":
+        share = np.ptp(others) / np.ptp(y)
+        effect = (
+            f"The outlier sets the unit: it leaves the other 199 values {share:.0%} of the range."
+        )
+    else:
+        effect = (
+            f"The outlier becomes {number(y[-1], 2)}. It inflates the unit, too: the other 199 "
+            f"values have a standard deviation of {number(others.std(), 2)} left."
+        )
     promise = {
         "min-max": "Min-max promises the range: 0 to 1 on the data it was fitted on.",
         "standardization": "Standardization promises mean 0 and std 1, not a range and not a bell.",
@@ -40,8 +57,18 @@ def picture(function, scaler, distribution, outlier):
     return [
         Histogram("Raw feature", x, bins=40),
         Histogram("Rescaled feature", y, bins=40, kind="normalized"),
+        Lines(
+            "The map between them",
+            {"rescaled value": mapped(x, y)},
+            limits=(-4, 4),
+            xlabel="raw value",
+            ylabel="rescaled value",
+            start=RAW_AXIS[0],
+            stop=RAW_AXIS[-1],
+            log=False,
+        ),
         summary(x, y),
-        Note(f"{promise[scaler]} {shape}"),
+        Note(f"{promise[scaler]} {effect}"),
     ]
 
 
@@ -55,7 +82,7 @@ def playground():
             Choice("distribution", "Distribution", ("normal", "skewed", "heavy-tailed")),
             Slider(
                 "outlier",
-                "Outlier, in standard deviations",
+                "One outlier, in standard deviations of the others",
                 (0, 5, 10, 20, 50, 100),
                 texts=("none", 5, 10, 20, 50, 100),
             ),
@@ -63,5 +90,5 @@ def playground():
         picture,
         rescale,
         accent=ACCENT["rescaling"],
-        height=560,
+        height=900,
     )

@@ -83,5 +83,5 @@ def playground():
         picture,
         depth_profile,
         accent=ACCENT["batch_norm"],
-        height=560,
+        height=657,
     )
