@@ -24,7 +24,7 @@ class _BatchNorm(torch.nn.Module):
         affine: learn a weight and bias per channel, starting at 1 and 0.
         track_running_stats: keep running statistics.
         device, dtype: of parameters and buffers.
-        bias: False learns no bias (torch has this argument since 2.13).
+        bias: False learns no bias (torch has this argument since 2.12).
 
     Raises:
         ValueError: wrong rank, wrong number of channels, one value per channel in training.

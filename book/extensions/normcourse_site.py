@@ -18,6 +18,7 @@ from normcourse.palette import ACCENT
 PAGES = {"light": "#fdfcfa", "dark": "#16181d"}  # as in site.css
 UNUSED_SCRIPTS = re.compile("thebe|fontawesome|design-tabs")
 MIME = "application/vnd.jupyter.widget-"
+FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
 WIDGET_VIEW = re.compile(
     rf'<script type="{re.escape(MIME)}view\+json">(.*?)</script>',
     re.DOTALL,
@@ -69,6 +70,11 @@ def adapt_page(app, pagename, templatename, context, doctree):
         context[kind] = [
             file for file in context[kind] if not is_unused(file)
         ]
+    body = context.get("body", "")
+    # On a phone a figure keeps a legible size and scrolls in its box.
+    context["body"] = FIGURE.sub(
+        r'<div class="nc-figure" tabindex="0">\g<0></div>', body
+    )
     for script in context["script_files"]:
         if script.attributes.get("type") == f"{MIME}state+json":
             state = json.loads(script.attributes["body"])["state"]

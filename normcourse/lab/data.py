@@ -56,7 +56,7 @@ def wine():
 
 
 def breast_cancer():
-    """569 tumours, benign or malignant: 30 features of cell nuclei, from 0.001 to 4254."""
+    """569 tumours, benign or malignant: 30 features of cell nuclei, from 0 to 4254."""
     from sklearn.datasets import load_breast_cancer
 
     return _table(load_breast_cancer())

@@ -209,8 +209,8 @@ class Note:
         return {"text": self.text}
 
 
-def summary(raw, normalized, title="Before and after"):
-    """The table every playground has: mean, std, min, max, median, raw and normalized."""
+def summary(raw, normalized, after="normalized"):
+    """The table every playground has: mean, std, min, max, median, before and after."""
     statistics = {
         "mean": np.mean,
         "std": np.std,
@@ -225,4 +225,4 @@ def summary(raw, normalized, title="Before and after"):
         values = [f(x) for f in statistics.values()]
         columns.append([0.0 if abs(v) < floor else v for v in values])
     rows = {name: pair for name, *pair in zip(statistics, *columns, strict=True)}
-    return Table(title, ["raw", "normalized"], rows)
+    return Table("Before and after", ["raw", after], rows)

@@ -122,12 +122,13 @@ function lines(spec) {
     svg("path", { class: "nc-curve", style: colour ? `stroke:${colour}` : "", "stroke-dasharray": ["", "6 4", "2 3", "9 3 2 3"][i % 4] }));
   root.append(...curves);
   const legend = html("p", { class: "nc-legend" });
-  spec.curves.forEach(([name], i) => {
+  const several = spec.curves.length > 1 ? spec.curves : [];
+  several.forEach(([name], i) => {
     const sample = svg("svg", { viewBox: "0 0 28 10", width: 28, height: 10, "aria-hidden": "true" }, curves[i].cloneNode());
     sample.firstChild.setAttribute("d", "M1 5H27");
     legend.append(html("span", {}, sample, ` ${name}`));
   });
-  legend.prepend(html("span", { class: "nc-caption" }, `${spec.ylabel}: `));
+  legend.prepend(html("span", { class: "nc-caption" }, several.length ? `${spec.ylabel}: ` : spec.ylabel));
 
   function update(frame, bytes) {
     frame.points.forEach(([start, count], k) => {

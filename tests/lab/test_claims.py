@@ -9,7 +9,7 @@ from scipy import stats
 
 from normcourse.lab import claims
 from normcourse.lab.claims.ledger import Ledger
-from normcourse.lab.claims.record import MIME, Claim, Estimate, Figure, Finding
+from normcourse.lab.claims.record import MIME, Claim, Estimate, Figure, Finding, kind
 
 ALL = claims.claims()
 
@@ -90,6 +90,14 @@ def test_criterion_can_go_either_way(name, verdict, figures):
     assert decided == verdict if verdict == "holds" else decided.startswith(verdict)
 
 
+@pytest.mark.parametrize("name", ["five_to_ten_times_faster", "higher_learning_rates"])
+def test_an_interval_that_contains_the_bound_shows_nothing(name):
+    ratio = Estimate(Figure("ratio", log=True), (3.0, 5.0, 4.0, 6.0, 7.0))
+    verdict = ALL[name].decide({"ratio": ratio})
+    assert verdict.startswith("not shown")
+    assert kind(verdict) == "nc-claim-open"
+
+
 def test_every_claim_is_decided_both_ways():
     for name in ALL:
         assert len({verdict for n, verdict, _ in DECISIONS if n == name}) >= 2, name
@@ -144,8 +152,8 @@ def test_runs_that_never_get_there_are_counted():
         (-1.234e-7, Figure(""), "−1.2·10⁻⁷"),
         (3e-17, Figure(""), "0"),
         (3e-17, Figure("", log=True), "3.0·10⁻¹⁷"),
-        (0.956, Figure("", unit="%"), "96 %"),
-        (-0.123, Figure("", unit="pts"), "−12 pts"),
+        (0.956, Figure("", unit="%"), "96\u00a0%"),
+        (-0.123, Figure("", unit="pts"), "−12\u00a0pts"),
     ],
 )
 def test_printed_numbers(value, figure, text):
@@ -215,6 +223,19 @@ def test_ledger_joins_records_with_chapters(tmp_path, two):
         assert claim.statement in html
         assert claim.statement in repr(book)
     assert "3.0" in html
+    assert "2 hold, 0 hold only under a condition, 0 do not hold here, 0 not shown" in html
+
+
+def test_the_mean_is_named_as_it_was_taken():
+    claim = ALL["min_max_keeps"]
+    for logs, name in (
+        ((False, False), "(mean and"),
+        ((True, True), "(geometric mean and"),
+        ((True, False), "(mean (of ratios and rates: geometric) and"),
+    ):
+        figures = {str(i): Figure("ratio", log=log) for i, log in enumerate(logs)}
+        made_up = replace(claim, figures=figures)
+        assert name in repr(Finding(made_up, estimates(made_up, {}), "holds"))
 
 
 def test_ledger_complains(tmp_path, two):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from normcourse.lab import data
-from normcourse.lab.network import BatchNorm, Network, cross_entropy, depth_profile, train
+from normcourse.lab.network import BatchNorm, Linear, Network, cross_entropy, depth_profile, train
 
 
 def loss_of(network, x, y):
@@ -87,6 +87,21 @@ def test_depth_profile_follows_the_scale_of_the_weights():
     np.testing.assert_allclose(double[0], he[0] * 2.0 ** np.arange(1, layers + 1), rtol=1e-9)
     normalized = depth_profile(layers, norm="batch")
     assert 0.5 < normalized[0].min() <= normalized[0].max() < 1
+
+
+def test_batch_norm_ignores_the_scale_of_hidden_weights_and_gradients_shrink_with_it():
+    split, logits, gradients = data.digits(), [], []
+    for factor in (1, 64):
+        network = Network((64, 32, 32, 10), "batch", rng=1)
+        linear = [layer for layer in network.layers if isinstance(layer, Linear)]
+        for layer in linear[:-1]:
+            layer.parameters[0] *= factor
+        logits.append(network.forward(split.x_train[:64], training=True))
+        network.backward(cross_entropy(logits[-1], split.y_train[:64])[1])
+        gradients.append([layer.gradients[0] for layer in linear])
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-3)  # up to eps
+    for one, large in zip(gradients[0][:-1], gradients[1][:-1], strict=True):
+        assert np.linalg.norm(one) / np.linalg.norm(large) == pytest.approx(64, rel=1e-3)
 
 
 def test_wrong_names_are_explained():

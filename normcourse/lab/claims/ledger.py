@@ -88,7 +88,8 @@ class Ledger:
         return (
             f"{len(verdicts)} of {len(self.entries)} claims measured: "
             f"{kinds['nc-claim-holds']} hold, {kinds['nc-claim-partly']} hold only under a "
-            f"condition, {kinds['nc-claim-fails']} do not hold here"
+            f"condition, {kinds['nc-claim-fails']} do not hold here, "
+            f"{kinds['nc-claim-open']} not shown"
         )
 
     def __repr__(self):
@@ -113,7 +114,8 @@ class Ledger:
                 '<table class="nc-ledger-table">\n'
                 f'<caption><a href="{self._link(chapter)}">{escape(title)}</a></caption>\n'
                 '<thead><tr><th scope="col">Claim</th>'
-                '<th scope="col">Measured (mean, 95 % t interval over seeds)</th>'
+                '<th scope="col">Measured (mean, of ratios and rates geometric; 95 % t interval '
+                "over seeds)</th>"
                 '<th scope="col">Verdict</th></tr></thead>\n'
                 f"<tbody>\n{rows}\n</tbody></table>"
             )

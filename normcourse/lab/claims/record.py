@@ -38,7 +38,7 @@ class Figure:
 
     Args:
         label: what was measured, with its unit.
-        log: average and interval of the logarithm, for ratios and numbers of any magnitude.
+        log: geometric mean and its interval, for ratios and learning rates.
         unit: "%" or "pts" (points) shows a share, or a difference of shares, times 100.
         missing: what to call a number that is not finite.
     """
@@ -61,7 +61,7 @@ class Claim:
         criterion: what the figures must show for which verdict, written before the first run.
         experiment: seed -> {key: number}, one entry per entry of ``figures``.
         figures: {key: Figure}, what the experiment measures.
-        decide: {key: Estimate} -> verdict, which starts with "holds" or "does not hold".
+        decide: {key: Estimate} -> verdict; starts with "holds", "does not hold" or "not shown".
         seeds: at least 5.
         literature: primary sources, "Authors year, arXiv:id".
         revision: what was changed after a first run, and why; shown with the criterion.
@@ -96,7 +96,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over seeds: mean and 95 % Student t interval (of the logarithm if ``figure.log``).
+    """A figure over seeds: mean and 95 % Student t interval.
+
+    If ``figure.log`` they are taken of the logarithm, which makes the mean geometric.
 
     ``mean``, ``low`` and ``high`` are NaN where some run has no finite number.
     """
@@ -133,7 +135,7 @@ class Estimate:
             return f"{self.figure.missing} in {count} {runs} runs", "–"
         mean, low, high = (_digits(v, self.figure) for v in self._interval)
         same = max(self.values) - min(self.values) <= 1e-9 * abs(self.values[0])
-        return mean, "every run the same" if same else f"{low} … {high}"
+        return mean, "every run the same" if same else f"{low}\u00a0…\u00a0{high}"
 
     def __str__(self):
         mean, interval = self.texts()
@@ -143,7 +145,7 @@ class Estimate:
 def _digits(value, figure):
     """Two significant digits, or whole percent: what no other CPU's rounding changes."""
     if figure.unit:
-        return f"{round(100 * value):d} {figure.unit}".replace("-", "−")
+        return f"{round(100 * value):d}\u00a0{figure.unit}".replace("-", "−")
     if value == 0 or (abs(value) < 1e-14 and not figure.log):  # rounding is no finding
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")
@@ -234,7 +236,11 @@ class Finding:
         )
 
     def _interval_note(self):
-        return f"mean and 95 % t interval over {len(self.claim.seeds)} seeds"
+        logs = [figure.log for figure in self.claim.figures.values()]
+        mean = "geometric mean" if all(logs) else "mean"
+        if any(logs) and not all(logs):
+            mean = "mean (of ratios and rates: geometric)"
+        return f"{mean} and 95 % t interval over {len(self.claim.seeds)} seeds"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {
@@ -248,6 +254,8 @@ def kind(verdict):
     """The css class of a verdict."""
     if verdict.startswith("holds only if"):
         return "nc-claim-partly"
+    if verdict.startswith("not shown"):
+        return "nc-claim-open"
     return "nc-claim-holds" if verdict.startswith("holds") else "nc-claim-fails"
 
 

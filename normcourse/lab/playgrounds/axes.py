@@ -37,7 +37,15 @@ def picture(function, technique, batch_size, distribution):
     groups = grouped(technique, shape).reshape(flat)
     columns = f"{CHANNELS} channels × {POSITIONS} positions"
     statistics = groups.max() + 1
-    alone = "does not depend" if technique != "batch" else "depends"
+    if technique != "batch":
+        company = "A sample's result does not depend on the other samples."
+    elif batch_size > 1:
+        company = "A sample's result depends on the other samples."
+    else:
+        company = (
+            "There is no other sample: batch norm equals instance norm now, and the first "
+            "sample's result has changed. With the other techniques it has not."
+        )
     return [
         Grid("Raw", x.reshape(flat), groups, columns=columns),
         Grid("Normalized", y.reshape(flat), groups, columns=columns),
@@ -48,7 +56,7 @@ def picture(function, technique, batch_size, distribution):
             f"{technique.capitalize()} normalization takes one mean and one variance "
             f"{SHARE[technique]}: {statistics} {'pair' if statistics == 1 else 'pairs'} here, "
             f"each shared by the {groups.size // statistics} numbers inside an outline. "
-            f"A sample's result {alone} on the other samples."
+            f"{company}"
         ),
     ]
 

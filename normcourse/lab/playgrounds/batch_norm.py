@@ -132,7 +132,7 @@ def _steps():
             dx,
             forward + backward,
             "dx = (g − mean(g) − x̂·mean(g·x̂))/√(σ² + ε): each column sums to 0, "
-            "and so does its product with x̂.",
+            "and so does, up to ε, its product with x̂.",
         ),
     ]
 

@@ -67,7 +67,7 @@ def picture(function, scaler, distribution, outlier):
             stop=RAW_AXIS[-1],
             log=False,
         ),
-        summary(x, y),
+        summary(x, y, after="rescaled"),
         Note(f"{promise[scaler]} {effect}"),
     ]
 
