@@ -39,8 +39,17 @@ def on_last_axis(p, x):
 
 
 def image(rng, n, c, h, w):
-    """A channels-last batch seen as (N, C, H, W): not contiguous. w = c hides a wrong axis."""
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(spread_out(rng, n, c, h, w), 1, -1)), -1, 1)
+    """A channels-last batch with an outlier, seen as (N, C, H, W). w = c hides a wrong axis."""
+    x = spread_out(rng, n, c, h, w)
+    x[0, 0, 0, 0] += 8
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def sequence(rng, n, c, length):
+    """(N, C, L), the first channel with a standard deviation near 0.05."""
+    x = spread_out(rng, n, c, length)
+    x[:, 0] *= np.float32(0.05)
+    return x
 
 
 def constant_channel(rng):
@@ -59,6 +68,11 @@ def root(var, eps):
     return np.sqrt(var + eps)
 
 
+def guarded_root(var, eps):
+    """Without eps, but with another remedy for a constant channel."""
+    return np.sqrt(np.where(var == 0, 1, var))
+
+
 def affine(xhat, weight, bias):
     return weight * xhat + bias
 
@@ -73,11 +87,12 @@ EPS_OUTSIDE = (
 )
 EPS_FORGOTTEN = (
     "eps forgotten",
-    "You divide by √σ²; the formula has √(σ² + ε). Without ε a constant channel is 0/0.",
+    "You divide by √σ²; the formula has √(σ² + ε). It is ε that keeps a constant channel from "
+    "being 0/0.",
 )
 EPS_FIXED = (
-    "eps hard-coded",
-    "You use ε = 1e-5 whatever the caller passes. Use the parameter eps.",
+    "eps ignored",
+    "Your result does not depend on eps. Add the parameter eps to σ², not a number of your own.",
 )
 NO_ROOT = (
     "divided by the variance",
@@ -111,6 +126,19 @@ COMPLEMENT = (
     "momentum turned around",
     "You weigh the new batch by 1 - momentum. Here, as in torch, momentum is the weight of the new "
     "batch; Keras and Flax use the complement.",
+)
+COMPLEMENT_BIASED = (
+    "momentum turned around, biased variance stored",
+    "This is the convention of Keras and Flax: they weigh the new batch by 1 - momentum and store "
+    "the variance divided by n. Here, as in torch, it is momentum, and n - 1.",
+)
+COMPLEMENT_MEAN = (
+    "momentum turned around for the mean",
+    "The variance moves by momentum, the mean by 1 - momentum. Both move alike.",
+)
+COMPLEMENT_VARIANCE = (
+    "momentum turned around for the variance",
+    "The mean moves by momentum, the variance by 1 - momentum. Both move alike.",
 )
 BIASED_STORED = (
     "biased variance stored",
@@ -151,11 +179,11 @@ BATCHES = (
     ),
     (
         "a sequence (N, C, L)",
-        lambda rng: (spread_out(rng, 2, 3, 3), *affine_parameters(rng, 3), EPS),
+        lambda rng: (sequence(rng, 2, 3, 3), *affine_parameters(rng, 3), EPS),
     ),
     (
         "an image (N, C, H, W)",
-        lambda rng: (image(rng, 2, 3, 2, 3), *affine_parameters(rng, 3), EPS),
+        lambda rng: (image(rng, 4, 3, 2, 3), *affine_parameters(rng, 3), EPS),
     ),
 )
 
@@ -169,7 +197,14 @@ BATCH_NORM = Exercise(
     mistakes=(
         Mistake(*UNBIASED, partial(forward, var=unbiased)),
         Mistake(*EPS_OUTSIDE, partial(forward, root=lambda var, eps: np.sqrt(var) + eps)),
+        Mistake(
+            "unbiased variance, eps outside the square root",
+            "You divide by the standard deviation with n - 1, plus ε. Take the variance with n, "
+            "add ε to it, then take the root: √(σ² + ε).",
+            partial(forward, var=unbiased, root=lambda var, eps: np.sqrt(var) + eps),
+        ),
         Mistake(*EPS_FORGOTTEN, partial(forward, root=lambda var, eps: np.sqrt(var))),
+        Mistake(*EPS_FORGOTTEN, partial(forward, root=guarded_root)),
         Mistake(*EPS_FIXED, partial(forward, root=lambda var, eps: np.sqrt(var + EPS))),
         Mistake(
             "eps as a lower bound",
@@ -335,6 +370,34 @@ BATCH_NORM_BACKWARD = Exercise(
             ),
         ),
         Mistake(
+            "weight missing in the means of dx",
+            "Your dx starts from g = dy γ, but its means are those of dy. They are mean(g) and "
+            "mean(g x̂).",
+            partial(
+                backward, dx=lambda q: (q.g - q.mean(q.dy) - q.xhat * q.mean(q.dy * q.xhat)) / q.s
+            ),
+        ),
+        Mistake(
+            "sums in dx divided by the batch size",
+            "Right for (N, C), but with more axes your dx divides by N. n is how many numbers "
+            "share the statistics: N times the axes behind C.",
+            partial(
+                backward,
+                dx=lambda q: (
+                    (q.g - q.n / len(q.x) * (q.mean(q.g) + q.xhat * q.mean(q.g * q.xhat))) / q.s
+                ),
+            ),
+        ),
+        Mistake(
+            "means over the batch axis only",
+            "Right for (N, C), but with more axes the means in your dx run over axis 0 alone. They "
+            "run over all axes that share a statistic: 0 and those behind 1.",
+            partial(
+                backward,
+                dx=lambda q: (q.g - q.g.mean(0) - q.xhat * (q.g * q.xhat).mean(0)) / q.s,
+            ),
+        ),
+        Mistake(
             "dx not divided by the standard deviation",
             "The last factor of dx is missing: x is divided by √(σ² + ε) on its way to x̂, and so "
             "is the gradient on its way back.",
@@ -397,6 +460,26 @@ BATCH_NORM_BACKWARD = Exercise(
             ),
         ),
         Mistake(
+            "mean instead of a sum for dweight",
+            "Your dweight is a mean. γ collects the gradient of all numbers it multiplies: a sum.",
+            partial(backward, dweight=lambda q: q.sum(q.dy * q.xhat) / q.n),
+        ),
+        Mistake(
+            "mean instead of a sum for dbias",
+            "Your dbias is a mean. β collects the gradient of all numbers it is added to: a sum.",
+            partial(backward, dbias=lambda q: q.sum(q.dy) / q.n),
+        ),
+        Mistake(
+            "dweight and dbias divided by the batch size",
+            "You divide the sums by N. If the loss is a mean over the batch, dy contains that 1/N "
+            "already: dweight and dbias are plain sums.",
+            partial(
+                backward,
+                dweight=lambda q: q.sum(q.dy * q.xhat) / len(q.x),
+                dbias=lambda q: q.sum(q.dy) / len(q.x),
+            ),
+        ),
+        Mistake(
             "dweight and dbias exchanged",
             "The results are right, in the wrong order: return dx, dweight, dbias.",
             exchanged_gradients,
@@ -404,6 +487,7 @@ BATCH_NORM_BACKWARD = Exercise(
         Mistake(*UNBIASED, partial(backward, var=unbiased)),
         Mistake(*EPS_OUTSIDE, partial(backward, root=lambda var, eps: np.sqrt(var) + eps)),
         Mistake(*EPS_FORGOTTEN, partial(backward, root=lambda var, eps: np.sqrt(var))),
+        Mistake(*EPS_FORGOTTEN, partial(backward, root=guarded_root)),
         Mistake(*EPS_FIXED, partial(backward, root=lambda var, eps: np.sqrt(var + EPS))),
         Mistake(*CANCELLING, partial(backward, var=naive_variance), noisy=(FAR,)),
     ),
@@ -420,6 +504,10 @@ BATCH_NORM_BACKWARD = Exercise(
 
 def blend(old, new, momentum):
     return (1 - momentum) * old + momentum * new
+
+
+def blend_turned_around(old, new, momentum):
+    return momentum * old + (1 - momentum) * new
 
 
 def update(running_mean, running_var, x, momentum, *, var=unbiased, blend=blend, blend_var=None):
@@ -473,7 +561,10 @@ UPDATE_RUNNING_STATISTICS = Exercise(
     ),
     mistakes=(
         Mistake(*BIASED_STORED, partial(update, var=np.var)),
-        Mistake(*COMPLEMENT, partial(update, blend=lambda old, new, m: m * old + (1 - m) * new)),
+        Mistake(*COMPLEMENT, partial(update, blend=blend_turned_around)),
+        Mistake(*COMPLEMENT_BIASED, partial(update, blend=blend_turned_around, var=np.var)),
+        Mistake(*COMPLEMENT_MEAN, partial(update, blend=blend_turned_around, blend_var=blend)),
+        Mistake(*COMPLEMENT_VARIANCE, partial(update, blend_var=blend_turned_around)),
         Mistake(
             "momentum hard-coded",
             "You use 0.1 whatever the caller passes. Use the parameter momentum.",
@@ -644,6 +735,7 @@ BATCH_NORM_INFERENCE = Exercise(
         ),
         Mistake(*EPS_OUTSIDE, partial(inference, root=lambda var, eps: np.sqrt(var) + eps)),
         Mistake(*EPS_FORGOTTEN, partial(inference, root=lambda var, eps: np.sqrt(var))),
+        Mistake(*EPS_FORGOTTEN, partial(inference, root=guarded_root)),
         Mistake(*EPS_FIXED, partial(inference, root=lambda var, eps: np.sqrt(var + EPS))),
         Mistake(
             "shift folded without the scale",
@@ -691,11 +783,15 @@ def never(training):
 def layer(
     x, running_mean, running_var, weight, bias, training, momentum, eps, *,
     normalizes=as_training, tracks=as_training, tracks_first=False, var=np.var, stored=unbiased,
-    blend=blend,
+    blend=blend, blend_var=None,
 ):  # fmt: skip
     """normalizes: with the batch; tracks: updates the running statistics."""
     old = running_mean, running_var
-    new = update(*old, x, momentum, var=stored, blend=blend) if tracks(training) else old
+    new = (
+        update(*old, x, momentum, var=stored, blend=blend, blend_var=blend_var)
+        if tracks(training)
+        else old
+    )
     mean, variance = new if tracks_first else old
     if normalizes(training):
         mean, variance = x.mean(per_channel(x)), var(x, per_channel(x))
@@ -810,17 +906,17 @@ BATCH_NORM_LAYER = Exercise(
         ),
         Mistake(
             "eps not passed on",
-            "You normalize with the default ε = 1e-5. Hand eps on to what you call.",
+            "Your y does not depend on eps. Hand eps on to what you call, or its default counts.",
             default_eps,
         ),
         Mistake(
             "eps not passed on in training",
-            "In training you normalize with the default ε = 1e-5. Hand eps on to what you call.",
+            "In training your y does not depend on eps. Hand eps on to what you call.",
             default_eps_in(True),
         ),
         Mistake(
             "eps not passed on in evaluation",
-            "In evaluation you use the default ε = 1e-5. Hand eps on to what you call.",
+            "In evaluation your y does not depend on eps. Hand eps on to what you call.",
             default_eps_in(False),
         ),
         Mistake(
@@ -828,7 +924,10 @@ BATCH_NORM_LAYER = Exercise(
             "You update with the default momentum of 0.1. Hand momentum on to what you call.",
             default_momentum,
         ),
-        Mistake(*COMPLEMENT, partial(layer, blend=lambda old, new, m: m * old + (1 - m) * new)),
+        Mistake(*COMPLEMENT, partial(layer, blend=blend_turned_around)),
+        Mistake(*COMPLEMENT_BIASED, partial(layer, blend=blend_turned_around, stored=np.var)),
+        Mistake(*COMPLEMENT_MEAN, partial(layer, blend=blend_turned_around, blend_var=blend)),
+        Mistake(*COMPLEMENT_VARIANCE, partial(layer, blend_var=blend_turned_around)),
     ),
     hints=(
         "You have all the parts: batch_norm, batch_norm_inference and update_running_statistics. "

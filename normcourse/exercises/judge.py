@@ -8,7 +8,15 @@ import numpy as np
 
 from normcourse.exercises.record import Exercise, Probe
 
-__all__ = ["Finding", "Trial", "Verdict", "agrees", "judge"]
+__all__ = ["Finding", "Trial", "Verdict", "agrees", "judge", "told"]
+
+MOST_CHARACTERS = 300  # of an exception's message that are shown
+NO_BROADCAST = (  # as NumPy and torch say it
+    "operands could not",
+    "could not be broadcast",
+    "could not broadcast input array",
+    "must match the size of tensor",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Trial:
     got: tuple | None = None
     correct: tuple = ()
     finding: Finding | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
     @property
     def passed(self):
@@ -129,8 +137,9 @@ def _try(exercise, fn, probe, seed):
     expected = _results(exercise.reference, untouched)
     trial = {"probe": probe, "arguments": untouched, "expected": expected}
     try:
-        value = fn(*arguments)
-    except Exception as error:  # whatever the learner's code raises is an answer
+        with np.errstate():  # np.seterr in the learner's code ends with the call
+            value = fn(*arguments)
+    except (Exception, SystemExit) as error:  # whatever the learner's code raises is an answer
         return Trial(**trial, finding=_raised(error, fn), error=error)
     got, finding = _arrays(exercise, value, expected)
     finding = finding or _modified(exercise, arguments, untouched)
@@ -141,18 +150,22 @@ def _try(exercise, fn, probe, seed):
 
 
 def _try_again(exercise, fn, trial, seed):
-    """The first trial once more, after all others: it must end as before."""
+    """The first trial once more, after all others: it must end as before.
+
+    What was right must also be right for new numbers of the same shapes.
+    """
     if trial.finding:
         return trial
     again = _try(exercise, fn, trial.probe, seed)
     pairs = zip(again.got or (), trial.got, strict=False)
-    if again.got and all(agrees(now, before, trial.probe.tolerance).all() for now, before in pairs):
+    same = again.got and all(agrees(a, b, trial.probe.tolerance).all() for a, b in pairs)
+    if same and not (trial.passed and not _try(exercise, fn, trial.probe, seed + 1).passed):
         return trial
     finding = Finding(
         "depends on an earlier call",
-        "The same input gave another result the second time. Look for a variable outside the "
-        "function, a mutable default argument, or a random number: the result may depend on the "
-        "arguments only.",
+        "The same input, or another of the same shape, came out differently the second time. Look "
+        "for a variable outside the function, a mutable default argument, a cache, or a random "
+        "number: the result may depend on the arguments only.",
     )
     return Trial(trial.probe, trial.arguments, trial.expected, finding=finding)
 
@@ -174,20 +187,26 @@ def _leaves(value):
     return [leaf for v in value for leaf in _leaves(v)] if isinstance(value, tuple) else [value]
 
 
+def told(error):
+    """An exception as "Type: message", on one line and not too long."""
+    message = " ".join(str(error).split())
+    if len(message) > MOST_CHARACTERS:
+        message = message[:MOST_CHARACTERS] + " ..."
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def _raised(error, fn):
     code = getattr(inspect.unwrap(fn), "__code__", None)
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if code and f.filename == code.co_filename]
     where = f" (line {own[-1].lineno}: {own[-1].line})" if own else ""
-    message = " ".join(str(error).split())
-    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if "broadcast" in message or "must match the size of tensor" in message:
+    if any(words in str(error) for words in NO_BROADCAST):
         return Finding(
             "axes do not line up",
-            f"{told}{where}. Shapes are lined up from the last axis. Keep the reduced axes with "
-            "keepdims=True, and give a vector of length C the shape (1, C, 1, ...).",
+            f"{told(error)}{where}. Shapes are lined up from the last axis. Keep the reduced axes "
+            "with keepdims=True, and give a vector of length C the shape (1, C, 1, ...).",
         )
-    return Finding("raised an exception", f"{told}{where}.")
+    return Finding("raised an exception", f"{told(error)}{where}.")
 
 
 def _arrays(exercise, value, expected):
@@ -198,14 +217,15 @@ def _arrays(exercise, value, expected):
         return None, Finding(
             "returned None", f"The function ends without `return`. It should return {wanted}."
         )
-    if len(names) == 1:
-        values = value if isinstance(value, tuple) else (value,)
-    else:
-        values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    several = isinstance(value, tuple if len(names) == 1 else tuple | list)
+    if isinstance(value, list) and len(value) == 1:  # [y] is y; one row of numbers is no y
+        several = getattr(value[0], "shape", None) == expected[0].shape
+    values = tuple(value) if several else (value,)
     if len(values) != len(names):
+        asked = f"a tuple of {len(names)}: {wanted}" if len(names) > 1 else f"{wanted} alone"
+        returned = len(values) if several else f"a value of type {type(value).__name__}"
         return None, Finding(
-            "wrong number of results",
-            f"It should return {len(names)}: {wanted}. Yours returned {len(values)}.",
+            "wrong number of results", f"It should return {asked}. Yours returned {returned}."
         )
     got = []
     for name, v, e in zip(names, values, expected, strict=True):
@@ -276,11 +296,12 @@ def _modified(exercise, arguments, untouched):
 
 def _recognize(exercise, trials, seed):
     """The catalogued mistakes whose twins agree with the attempt on every probe."""
-    return tuple(
+    found = (
         Finding(mistake.name, mistake.explanation)
         for mistake in exercise.mistakes
         if all(_fits(mistake, trial, seed) for trial in trials)
     )
+    return tuple(dict.fromkeys(found))
 
 
 def _fits(mistake, trial, seed):

@@ -35,6 +35,8 @@ class Probe:
 class Mistake:
     """A wrong twin of the reference: who computes the same made the same mistake.
 
+    Variants of one mistake are several records of the same name and explanation.
+
     Attributes:
         name: a few words, as a teacher would say them.
         explanation: what went wrong and where to look.

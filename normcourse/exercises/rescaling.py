@@ -31,6 +31,19 @@ def unguarded(scale):
     return scale
 
 
+def plus(tiny):
+    return lambda scale: scale + tiny
+
+
+def guarded_below(least):
+    return lambda scale: np.where(scale < least, 1, scale)
+
+
+def nan_to_num(fn, dtype):
+    """``fn`` without NaN and infinity; what infinity becomes depends on the dtype."""
+    return lambda *arguments: np.nan_to_num(fn(*arguments).astype(dtype))
+
+
 def on_train(X_train, X_new):
     return X_train
 
@@ -50,6 +63,11 @@ def rescaled(unit, low, high):
 def constant(rng):
     """Training data whose first feature never changes."""
     return spread_out(rng, 4, 2) * np.float32([0, 1]) + np.float32([3, 0])
+
+
+def narrow(rng):
+    """Training data whose first feature has a standard deviation near 0.05."""
+    return spread_out(rng, 4, 2) * np.float32([0.05, 1]) + np.float32([1, 0])
 
 
 def between(rng, X_train, n=2):
@@ -89,9 +107,21 @@ NO_GUARD = (
     "Where a feature is constant in the training data, its scale is 0. Let it count as 1.",
 )
 TINY_GUARD = (
-    "constant feature divided by 1e-8",
-    "You add 1e-8 to the scale. A constant feature then turns the smallest change into an enormous "
-    "number. Let its scale count as 1.",
+    "constant feature divided by a tiny number",
+    "You add something like 1e-8 to the scale. A constant feature then turns the smallest change "
+    "into an enormous number. Let its scale count as 1.",
+)
+TINY = (1e-12, 1e-10, 1e-8, 1e-7, 1e-5)
+WIDE_GUARD = (
+    "small scale replaced by 1",
+    "You also let a small scale count as 1, so a narrow feature stays narrow. Only a scale of "
+    "exactly 0 needs that.",
+)
+WIDE = (0.5, 1.0)
+NAN_REPLACED = (
+    "division by zero papered over",
+    "np.nan_to_num turns x/0 into the largest number there is. Let the scale of a constant feature "
+    "count as 1 before dividing.",
 )
 CONSTANT_TO_ZERO = (
     "new values of a constant feature erased",
@@ -154,6 +184,7 @@ MIN_MAX_SCALE = Exercise(
             "a constant feature",
             lambda rng: (X := constant(rng), between(rng, X), 0.0, 1.0),
         ),
+        Probe("a narrow feature", lambda rng: (X := narrow(rng), between(rng, X), 0.0, 1.0)),
     ),
     mistakes=(
         Mistake(*LEAK_NEW, partial(min_max, fit=on_new)),
@@ -182,7 +213,10 @@ MIN_MAX_SCALE = Exercise(
         ),
         Mistake(*CLIPPED, min_max_clipped),
         Mistake(*NO_GUARD, partial(min_max, guard=unguarded)),
-        Mistake(*TINY_GUARD, partial(min_max, guard=lambda scale: scale + 1e-8)),
+        *(Mistake(*TINY_GUARD, partial(min_max, guard=plus(tiny))) for tiny in TINY),
+        Mistake(*WIDE_GUARD, partial(min_max, guard=guarded_below(1))),
+        Mistake(*NAN_REPLACED, nan_to_num(partial(min_max, guard=unguarded), np.float32)),
+        Mistake(*NAN_REPLACED, nan_to_num(partial(min_max, guard=unguarded), np.float64)),
         Mistake(*CONSTANT_TO_ZERO, min_max_erased),
     ),
     hints=(
@@ -202,6 +236,10 @@ def min_max_back(
     X = fit(X_train, Z)
     lowest, highest = X.min(axis, keepdims=True), X.max(axis, keepdims=True)
     return restore(unit(Z, low, high), lowest, guard(highest - lowest))
+
+
+def low_subtracted_last(X_train, Z, low, high):
+    return min_max_back(X_train, Z, low, high, unit=lambda Z, low, high: Z / (high - low)) - low
 
 
 MIN_MAX_INVERSE = Exercise(
@@ -232,6 +270,10 @@ MIN_MAX_INVERSE = Exercise(
             "a constant feature",
             lambda rng: (constant(rng), between(rng, np.float32([[0, 0], [1, 1]])), 0.0, 1.0),
         ),
+        Probe(
+            "a narrow feature",
+            lambda rng: (narrow(rng), between(rng, np.float32([[0, 0], [1, 1]])), 0.0, 1.0),
+        ),
     ),
     mistakes=(
         Mistake(*LEAK_NEW, partial(min_max_back, fit=on_new)),
@@ -242,6 +284,18 @@ MIN_MAX_INVERSE = Exercise(
             "low not subtracted",
             "You divide Z by high - low. The interval starts at low: subtract it first.",
             partial(min_max_back, unit=lambda Z, low, high: Z / (high - low)),
+        ),
+        Mistake(
+            "multiplied by high - low",
+            "You multiply Z - low by the width of the interval. Scaling multiplied by it: undo "
+            "that by dividing.",
+            partial(min_max_back, unit=lambda Z, low, high: (Z - low) * (high - low)),
+        ),
+        Mistake(
+            "low subtracted last",
+            "You subtract low from the result. It belongs to the scaled values: subtract it from Z "
+            "first.",
+            low_subtracted_last,
         ),
         Mistake(
             "scaled forward",
@@ -274,6 +328,7 @@ MIN_MAX_INVERSE = Exercise(
             "The scaling counted that range as 1; the inverse must, too.",
             partial(min_max_back, guard=unguarded),
         ),
+        Mistake(*WIDE_GUARD, partial(min_max_back, guard=guarded_below(1))),
     ),
     hints=(
         "Write down the steps of min_max_scale and undo the last one first.",
@@ -294,6 +349,10 @@ def standard_erased(X_train, X_new):
     return np.where(X_train.std(0) == 0, 0, standard(X_train, X_new))
 
 
+def standard_around_new_mean(X_train, X_new):
+    return standard(X_train, X_new - X_new.mean(0) + X_train.mean(0))
+
+
 STANDARD_SCALE = Exercise(
     name="standard_scale",
     task="Shift and scale each feature so that X_train would get mean 0 and standard deviation 1 "
@@ -302,7 +361,7 @@ STANDARD_SCALE = Exercise(
     returns=("Z_new",),
     reference=standard,
     probes=(
-        Probe("a small table", lambda rng: (X := spread_out(rng, 3, 2), between(rng, X) + 0.5)),
+        Probe("a narrow feature", lambda rng: (X := narrow(rng), between(rng, X) + 0.5)),
         Probe(
             "constant features",
             lambda rng: (
@@ -341,6 +400,11 @@ STANDARD_SCALE = Exercise(
             partial(standard, mean=lambda X, axis, keepdims: 0.0),
         ),
         Mistake(
+            "mean of the new data",
+            "You subtract the mean of X_new. Mean and standard deviation both come from X_train.",
+            standard_around_new_mean,
+        ),
+        Mistake(
             "only the mean subtracted",
             "The features keep their spread. Divide by the standard deviation of X_train.",
             partial(standard, root=np.ones_like),
@@ -356,7 +420,11 @@ STANDARD_SCALE = Exercise(
             partial(standard, var=np.ptp, root=lambda width: width),
         ),
         Mistake(*NO_GUARD, partial(standard, guard=unguarded)),
-        Mistake(*TINY_GUARD, partial(standard, guard=lambda scale: scale + 1e-8)),
+        *(Mistake(*TINY_GUARD, partial(standard, guard=plus(tiny))) for tiny in TINY),
+        Mistake(*TINY_GUARD, partial(standard, root=lambda var: np.sqrt(var + 1e-5))),
+        *(Mistake(*WIDE_GUARD, partial(standard, guard=guarded_below(least))) for least in WIDE),
+        Mistake(*NAN_REPLACED, nan_to_num(partial(standard, guard=unguarded), np.float32)),
+        Mistake(*NAN_REPLACED, nan_to_num(partial(standard, guard=unguarded), np.float64)),
         Mistake(*CONSTANT_TO_ZERO, standard_erased),
         Mistake(
             "cancellation",
@@ -396,6 +464,10 @@ def merge_naively(a, b):
     n, mean, _ = merge(a, b)
     square = (n_a * (var_a + mean_a**2) + n_b * (var_b + mean_b**2)) / n
     return n, mean, square.astype(np.float32) - mean.astype(np.float32) ** 2
+
+
+def merged_into(results):
+    return lambda a, b: results(*merge(a, b))
 
 
 def chunk(rng, n, mean=0.0):
@@ -472,6 +544,22 @@ MERGE_STATISTICS = Exercise(
                 within=lambda q: q.n_a * q.var_a + q.n_b * q.var_b,
                 across=lambda q: q.delta**2 * q.n_a * q.n_b / q.n,
             ),
+        ),
+        Mistake(
+            "standard deviation returned",
+            "You return σ. The third number is the variance, σ².",
+            merged_into(lambda n, mean, var: (n, mean, np.sqrt(var))),
+        ),
+        Mistake(
+            "mean and variance exchanged",
+            "The results are right, in the wrong order: return n, mean, variance.",
+            merged_into(lambda n, mean, var: (n, var, mean)),
+        ),
+        Mistake(
+            "merged variance divided by n - 1",
+            "Your variance has the factor n/(n - 1). The variances here are divided by n, before "
+            "and after.",
+            merged_into(lambda n, mean, var: (n, mean, var * n / (n - 1))),
         ),
         Mistake(
             "merged as unbiased variances",

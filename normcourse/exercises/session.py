@@ -22,10 +22,15 @@ MOST_NUMBERS = 18  # of an argument that are written out
 
 def find(name):
     """The exercise called ``name``, or "technique.name"; ValueError lists what there is."""
+    return _locate(name)[1]
+
+
+def _locate(name):
+    """The technique and the exercise."""
     for technique, exercises in EXERCISES.items():
         for exercise in exercises:
             if name in (exercise.name, f"{technique}.{exercise.name}"):
-                return exercise
+                return technique, exercise
     known = ", ".join(f"{t}.{e.name}" for t, exercises in EXERCISES.items() for e in exercises)
     raise ValueError(f"There is no exercise {name!r}. There are: {known}.")
 
@@ -34,8 +39,8 @@ class Session:
     """Attempts of one learner: how often each exercise failed, and the best points."""
 
     def __init__(self):
-        self._failures = Counter()
-        self._best = {}
+        self._failures = Counter()  # by (technique, name), as are the points
+        self._best = Counter()
 
     def check(self, fn, exercise=None):
         """Try ``fn`` on the inputs of its exercise and say what is right, what is wrong, and why.
@@ -50,28 +55,35 @@ class Session:
 
         Raises:
             TypeError: ``fn`` is not a function.
-            ValueError: there is no exercise of that name.
+            ValueError: there is no exercise of that name, or of the function's own.
         """
         if not callable(fn):
             raise TypeError(
                 f"check needs the function itself, as in check(batch_norm); got a "
                 f"{type(fn).__name__}. Leave out the parentheses after its name."
             )
-        if exercise is None and not hasattr(fn, "__name__"):
-            raise ValueError("This function has no name: call check(fn, 'batch_norm.batch_norm').")
-        exercise = find(exercise or fn.__name__)
+        try:
+            technique, exercise = _locate(exercise or getattr(fn, "__name__", type(fn).__name__))
+        except ValueError as error:
+            if exercise:
+                raise
+            advice = (
+                'If this is your batch_norm under another name: check(fn, "batch_norm.batch_norm")'
+            )
+            raise ValueError(f"{error} {advice}.") from None
         verdict = judge(exercise, fn)
-        self._best[exercise.name] = max(verdict.points, self._best.get(exercise.name, 0))
+        key = technique, exercise.name
+        self._best[key] = max(verdict.points, self._best[key])
         if verdict.started and not verdict.passed:
-            self._failures[exercise.name] += 1
-        return Feedback(verdict, self._failures[exercise.name])
+            self._failures[key] += 1
+        return Feedback(verdict, self._failures[key])
 
     def scoreboard(self, technique):
         """The best points so far of every exercise on ``technique``."""
         if technique not in EXERCISES:
             raise ValueError(f"No exercises on {technique!r}. There are: {', '.join(EXERCISES)}.")
         exercises = EXERCISES[technique]
-        best = [self._best.get(e.name, 0) for e in exercises]
+        best = [self._best[technique, e.name] for e in exercises]
         most = sum(e.points for e in exercises)
         rows = tuple(
             (e.name, f"{b} of {e.points}", "done" if b == e.points else "open")

@@ -341,6 +341,33 @@ def bn_half_precision_inside(x, weight, bias, eps):
         return bn_float32(*half, eps).astype(x.dtype)
 
 
+def bn_wide_guard(x, weight, bias, eps):
+    axis, shape = axes_and_shape(x)
+    std = np.sqrt(np.maximum(x.var(axis, keepdims=True), 0.5) + eps)
+    xhat = (x - x.mean(axis, keepdims=True)) / std
+    return weight.reshape(shape) * xhat + bias.reshape(shape)
+
+
+def bn_relative_eps(x, weight, bias, eps):
+    """The formula, but 0/0 in a constant channel."""
+    axis, shape = axes_and_shape(x)
+    var = x.var(axis, keepdims=True)
+    xhat = (x - x.mean(axis, keepdims=True)) / np.sqrt(var) / np.sqrt(1 + eps / var)
+    return weight.reshape(shape) * xhat + bias.reshape(shape)
+
+
+def bnb_relative_eps(dy, x, weight, bias, eps):
+    dx, dweight, dbias = bnb_float32(dy, x, weight, bias, eps)
+    var = x.var(axes_and_shape(x)[0])
+    return dx, dweight * np.sqrt(var + eps) / (np.sqrt(var) * np.sqrt(1 + eps / var)), dbias
+
+
+def bn_clipped(x, weight, bias, eps):
+    shape = axes_and_shape(x)[1]
+    xhat = bn_float32(x, np.ones_like(weight), np.zeros_like(bias), eps).clip(-3, 3)
+    return weight.reshape(shape) * xhat + bias.reshape(shape)
+
+
 def inference_squeezed(*args):
     return inference_folded(*args).squeeze()
 
@@ -385,11 +412,15 @@ WRONG = {
         bn_median,
         bn_mean_absolute_deviation,
         bn_half_precision_inside,
+        bn_wide_guard,
+        bn_clipped,
+        bn_relative_eps,
         only(bn_float32, {2, 4}),
         only(bn_float32, {2, 3}),
     ],
     "batch_norm_backward": [
         bnb_detached_mean,
+        bnb_relative_eps,
         only(bnb_float32, {2, 4}),
         only(bnb_float32, {2, 3}),
     ],

@@ -135,6 +135,15 @@ def test_misuse_is_explained(session):
         session.check(stub, "layer_nrom")
     with pytest.raises(ValueError, match="There are: rescaling, batch_norm"):
         session.scoreboard("batchnorm")
+    for unnamed in (lambda *args: None, type("Solution", (), {"__call__": stub})()):
+        with pytest.raises(ValueError, match=r'check\(fn, "batch_norm\.batch_norm"\)'):
+            session.check(unnamed)
+
+
+def test_points_are_kept_per_technique(session, monkeypatch):
+    monkeypatch.setitem(EXERCISES, "other", (find("batch_norm"),))
+    session.check(normcourse.batch_norm)
+    assert "other: 0 of 5 points" in repr(session.scoreboard("other"))
 
 
 def test_prints_of_the_learner_survive(session, capsys):

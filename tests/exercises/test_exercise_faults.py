@@ -80,6 +80,22 @@ def random(x, weight, bias, eps):
     return right(x, weight, bias, eps) + np.random.rand(*x.shape).astype(x.dtype)
 
 
+def exits(*args):
+    raise SystemExit(0)
+
+
+def verbose(*args):
+    raise ValueError("broadcast " * 1000)
+
+
+def dictionary(*args):
+    return dict(zip(("dx", "dweight", "dbias"), backward(*args), strict=True))
+
+
+def cached_by_shape(x, weight, bias, eps, cache={}):  # noqa: B006 - this is the mistake
+    return cache.setdefault(x.shape, right(x, weight, bias, eps))
+
+
 def too_few(x, weight):
     return x
 
@@ -108,6 +124,15 @@ def swapped(x, bias, weight, eps):
         ("batch_norm", writes_bias, "modified its input", "bias"),
         ("batch_norm", remembering, "depends on an earlier call", "mutable default"),
         ("batch_norm", random, "depends on an earlier call", "random"),
+        ("batch_norm", cached_by_shape, "depends on an earlier call", "cache"),
+        ("batch_norm", exits, "raised an exception", "SystemExit: 0"),
+        ("batch_norm", verbose, "raised an exception", "ValueError: broadcast"),
+        (
+            "batch_norm_backward",
+            dictionary,
+            "wrong number of results",
+            "value of type dict",
+        ),
         ("batch_norm", too_few, "wrong parameters", "(x, weight)"),
         ("batch_norm", swapped, "parameters in another order", "(x, bias, weight, eps)"),
     ],
@@ -118,6 +143,31 @@ def test_a_structural_fault_is_named(exercise, attempt, name, told):
     (finding,) = verdict.findings
     assert finding.name == name
     assert told in finding.explanation
+    assert len(finding.explanation) < 500
+
+
+def test_results_as_one_array_are_asked_for_as_a_tuple():
+    def stacked(*args):
+        return np.stack(normcourse.update_running_statistics(*args))
+
+    (finding,) = judge(find("update_running_statistics"), stacked).findings
+    assert "a tuple of 2: running_mean, running_var" in finding.explanation
+    assert "of type ndarray" in finding.explanation
+
+
+def test_a_single_result_in_a_list_counts():
+    assert judge(find("batch_norm"), lambda *args: [right(*args)]).passed
+    assert judge(find("batch_norm"), lambda *args: right(*args).tolist()).passed
+
+
+def test_error_settings_of_the_learner_do_not_leak():
+    def strict(*args):
+        np.seterr(all="raise")
+        return right(*args)
+
+    before = np.geterr()
+    assert judge(find("batch_norm"), strict).passed
+    assert np.geterr() == before
 
 
 def test_a_dropped_or_kept_axis_of_length_one_is_named():

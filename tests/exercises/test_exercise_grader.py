@@ -6,9 +6,20 @@ import pytest
 
 from normcourse.exercises.__main__ import main
 
-IMPORT = "from normcourse import batch_norm, batch_norm_backward, batch_norm_inference"
-REST = """
-from normcourse import update_running_statistics
+SOLUTION = """
+from functools import partial
+import normcourse
+def batch_norm(x, weight, bias, eps):
+    return normcourse.batch_norm(x, weight, bias, eps)
+def my_backward(*args):
+    return normcourse.batch_norm_backward(*args)
+batch_norm_backward = my_backward
+def my_inference(scale, *args):
+    return scale * normcourse.batch_norm_inference(*args)
+batch_norm_inference = partial(my_inference, 1)
+update_running_statistics = lambda *args: normcourse.update_running_statistics(*args)
+"""
+LAYER = """
 def batch_norm_layer(x, mean, var, weight, bias, training, momentum, eps):
     if not training:
         return batch_norm_inference(x, mean, var, weight, bias, eps), mean, var
@@ -21,21 +32,21 @@ def batch_norm_layer(x, mean, var, weight, bias, training, momentum, eps):
 def grade(tmp_path, capsys):
     def grade(*cells, suffix=".ipynb"):
         path = tmp_path / f"work{suffix}"
-        if suffix == ".ipynb":
+        if suffix.lower() == ".ipynb":
             code = [{"cell_type": "code", "source": [cell]} for cell in cells]
             text = {"cells": [{"cell_type": "markdown", "source": ["def no:"]}, *code]}
             path.write_text(json.dumps(text))
         else:
-            path.write_text("\n".join(cells))
+            path.write_text("\n".join(cells), encoding="utf-8-sig")
         status = main([str(path)])
         return status, capsys.readouterr().out
 
     return grade
 
 
-@pytest.mark.parametrize("suffix", [".ipynb", ".py"])
+@pytest.mark.parametrize("suffix", [".ipynb", ".IPYNB", ".py"])
 def test_full_points(grade, suffix):
-    status, out = grade(IMPORT, REST, suffix=suffix)
+    status, out = grade(SOLUTION, LAYER, suffix=suffix)
     assert status == 0
     assert "batch_norm.batch_norm: 5 of 5 points, passed" in out
     assert "batch_norm: 21 of 21 points" in out
@@ -60,9 +71,71 @@ def test_a_mistake_is_named_and_the_rest_still_counts(grade):
     assert "no_such_module" in out
     assert "merge_statistics: 0 of 2 points, distance between the means forgotten" in out
     assert "standard_scale: 0 of 3 points, not started" in out
-    assert "min_max_scale: 0 of 3 points, raised an exception" in out
-    assert "min_max_inverse: 0 of 3 points, not defined" in out
-    assert "rescaling: 0 of 11 points" in out
+    assert "min_max_scale: 0 of 4 points, raised an exception" in out
+    assert "min_max_inverse: 0 of 4 points, not defined" in out
+    assert "NameError: name 'nothing' is not defined" in out
+    assert "rescaling: 0 of 13 points" in out
+
+
+MERGE = """
+def merge_statistics(a, b):
+    n, delta = a[0] + b[0], b[1] - a[1]
+    within, across = (a[0] * a[2] + b[0] * b[2]) / n, delta**2 * a[0] * b[0] / n**2
+    return n, a[1] + delta * b[0] / n, within + across
+"""
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (f"{MERGE}%matplotlib inline\nfiles = !ls\nmerge_statistics?",),
+        (f"%%time\n{MERGE}",),
+        ("%%bash\nfor i in 1; do echo; done", MERGE),
+        ("TWO = (10\n  % 8)\n" + MERGE.replace("delta**2", "delta**TWO"),),
+        ("TWO: int = 1 + 1", "TWO *= 1", MERGE.replace("delta**2", "delta**TWO")),
+        ("try:\n    import math\nexcept ImportError:\n    pass", f"{MERGE}    math.pi"),
+        ("if True:" + MERGE.replace("\n", "\n    "),),
+        ("import sys\nCODE = sys.exit()", MERGE),
+        ("raise SystemExit", MERGE),
+        ("name = input('name?')", MERGE),
+        ("from __future__ import annotations", MERGE.replace("(a, b)", "(a: Chunk, b: Chunk)")),
+        (
+            "from __future__ import annotations",
+            "from dataclasses import dataclass",
+            "@dataclass\nclass Chunk:\n    n: int",
+            MERGE,
+        ),
+        (MERGE.replace("    n, delta", "    print('50 of 50 points')\n    n, delta"),),
+    ],
+)
+def test_a_notebook_as_it_comes(grade, cells):
+    status, out = grade(*cells)
+    assert status == 1
+    assert "merge_statistics: 2 of 2 points, passed" in out
+    assert "50 of 50" not in out
+    assert "AttributeError" not in out
+
+
+@pytest.mark.parametrize("end", ["import sys\n    sys.exit(0)", "raise SystemExit", "exit()"])
+def test_an_exit_earns_nothing(grade, end):
+    status, out = grade(f"def merge_statistics(a, b):\n    {end}")
+    assert status == 1
+    assert "merge_statistics: 0 of 2 points, raised an exception" in out
+    assert "SystemExit" in out
+
+
+def test_an_imported_solution_earns_nothing(grade):
+    status, out = grade("from normcourse import merge_statistics")
+    assert status == 1
+    assert "0 of 2 points, imported from normcourse.rescaling, not written here" in out
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "{", '{"worksheets": [], "nbformat": 3}'])
+def test_no_notebook(tmp_path, capsys, text):
+    path = tmp_path / "work.ipynb"
+    path.write_text(text)
+    assert main([str(path)]) == 2
+    assert "no notebook of nbformat 4" in capsys.readouterr().err
 
 
 def test_nothing_to_grade(grade, capsys, tmp_path):

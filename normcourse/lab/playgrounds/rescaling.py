@@ -90,5 +90,5 @@ def playground():
         picture,
         rescale,
         accent=ACCENT["rescaling"],
-        height=900,
+        height=829,
     )
