@@ -16,8 +16,10 @@ __all__ = ["MinMaxScaler", "StandardScaler", "merge_statistics"]
 def merge_statistics(a, b):
     r"""Count, mean and variance of two data sets together.
 
-    .. math:: \delta = \mu_b - \mu_a \qquad \mu = \mu_a + \delta \frac{n_b}{n} \qquad
-        n \sigma^2 = n_a \sigma_a^2 + n_b \sigma_b^2 + \delta^2 \frac{n_a n_b}{n}
+    .. math::
+        \delta = \mu_b - \mu_a \qquad \mu = \mu_a + \delta \frac{n_b}{n} \qquad
+        n \sigma^2 = n_a \sigma_a^2 + n_b \sigma_b^2
+        + \delta^2 \frac{n_a n_b}{n}
 
     ``a``, ``b`` and the result are (n, mean, biased variance).
     Source: Chan, Golub & LeVeque 1983; with n_b = 1, Welford 1962.
