@@ -24,50 +24,59 @@ function picture() {
   return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
 }
 
+// How strong a cell's colour is, by its byte; made once because it is needed for every cell.
+const OPACITY = Array.from({ length: 256 }, (_, byte) => (Math.abs(byte - CENTER) / CENTER).toFixed(3));
+
 function grid(spec) {
   const root = picture();
-  const cells = svg("g"), outline = svg("path", { class: "nc-outline" }), texts = svg("g");
-  root.append(cells, outline, texts);
+  const outline = svg("path", { class: "nc-outline" });
   const scale = html("p", { class: "nc-scale", "aria-hidden": "true" });
   const low = html("span"), high = html("span");
   scale.append(low, html("span", { class: "nc-ramp" }), high);
   const caption = html("p", { class: "nc-caption" }, `rows: ${spec.rows} · columns: ${spec.columns}`);
-  let shape = "";
 
-  function rebuild(rows, columns, numbers) {
-    const w = WIDTH / columns, h = Math.min(HEIGHT / rows, 44, 2 * w);
-    const marks = [], labels = [];
-    for (let r = 0; r < rows; r++)
-      for (let c = 0; c < columns; c++) {
-        marks.push(svg("rect", { x: c * w, y: r * h, width: w, height: h }));
-        if (numbers)
-          labels.push(svg("text", { x: (c + 0.5) * w, y: (r + 0.5) * h, "font-size": Math.min(15, w / 3.4) }));
-      }
-    cells.replaceChildren(...marks);
-    texts.replaceChildren(...labels);
-    return { w, h };
+  // One sheet of cells for each shape, made when it is first needed.
+  const sheets = new Map();
+  function sheet(rows, columns, numbers) {
+    const key = `${rows} ${columns} ${Boolean(numbers)}`;
+    if (!sheets.has(key)) sheets.set(key, makeSheet(rows, columns, numbers));
+    return sheets.get(key);
   }
 
-  let size;
+  let shown;
   function update(frame, bytes) {
     const [rows, columns] = frame.shape;
-    const now = `${rows} ${columns} ${Boolean(frame.numbers)}`;
-    if (now !== shape) size = rebuild(rows, columns, frame.numbers);
-    shape = now;
-    const n = rows * columns;
-    for (let i = 0; i < n; i++) {
-      const t = (bytes[frame.cells + i] - CENTER) / CENTER;
-      const rect = cells.children[i];
-      rect.setAttribute("class", t < 0 ? "nc-cold" : "nc-hot");
-      rect.setAttribute("fill-opacity", Math.abs(t).toFixed(3));
-      if (frame.numbers) texts.children[i].textContent = frame.numbers[i];
-    }
-    outline.setAttribute("d", "groups" in frame ? borders(bytes, frame.groups, rows, columns, size) : "");
+    const now = sheet(rows, columns, frame.numbers);
+    if (now !== shown) root.replaceChildren(now.cells, outline, now.texts);
+    now.marks.forEach((mark, i) => {
+      const byte = bytes[frame.cells + i];
+      // Setting an equal value would make the browser restyle the cell all the same.
+      if (mark.byte === byte) return;
+      if (mark.byte === undefined || mark.byte < CENTER !== byte < CENTER)
+        mark.setAttribute("class", byte < CENTER ? "nc-cold" : "nc-hot");
+      mark.setAttribute("fill-opacity", OPACITY[byte]);
+      mark.byte = byte;
+    });
+    now.labels.forEach((label, i) => (label.textContent = frame.numbers[i]));
+    outline.setAttribute("d", "groups" in frame ? borders(bytes, frame.groups, rows, columns, now.size) : "");
+    shown = now;
     low.textContent = `−${frame.limit}`;
     high.textContent = frame.limit;
     root.setAttribute("aria-label", `${spec.title}: ${rows} ${spec.rows} by ${columns} ${spec.columns}, colours from −${frame.limit} to ${frame.limit}`);
   }
   return { node: html("div", {}, root, scale, caption), update };
+}
+
+function makeSheet(rows, columns, numbers) {
+  const w = WIDTH / columns, h = Math.min(HEIGHT / rows, 44, 2 * w);
+  const marks = [], labels = [];
+  for (let r = 0; r < rows; r++)
+    for (let c = 0; c < columns; c++) {
+      marks.push(svg("rect", { x: c * w, y: r * h, width: w, height: h }));
+      if (numbers)
+        labels.push(svg("text", { x: (c + 0.5) * w, y: (r + 0.5) * h, "font-size": Math.min(15, w / 3.4) }));
+    }
+  return { marks, labels, cells: svg("g", {}, ...marks), texts: svg("g", {}, ...labels), size: { w, h } };
 }
 
 // The lines between cells that do not share a statistic, and around the whole.
