@@ -2,9 +2,14 @@
 
 import os
 
+from hypothesis import settings
+
 from normcourse.lab.execute import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)
+# A busy machine is no failure of a property.
+settings.register_profile("course", settings(), deadline=None)
+settings.load_profile("course")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -76,7 +76,7 @@ def test_inference_agrees_with_torch(shape, affine, eps):
         assert_same(result, expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from([(5, 2), (3, 2, 4), (2, 2, 3, 2)]))
 def test_backward_is_the_finite_difference(seed, shape):
     rng = np.random.default_rng(seed)
