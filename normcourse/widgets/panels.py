@@ -87,19 +87,18 @@ class Grid:
 
 @dataclass
 class Histogram:
-    """How values are distributed, on equal bins between their own extremes or ``limits``."""
+    """How values are distributed, on equal bins between their own extremes."""
 
     title: str
     values: np.ndarray
     bins: int = 24
-    limits: tuple | None = None
     kind: str = "raw"
 
     def counts(self):
         """(counts, low, high) of the bins drawn."""
         values = np.asarray(self.values, float)
         values = values[np.isfinite(values)]
-        low, high = self.limits or (values.min(initial=np.inf), values.max(initial=-np.inf))
+        low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
         if low > high:  # nothing to count
             low, high = -1.0, 1.0
         if not low < high:
