@@ -12,7 +12,15 @@ from normcourse.batch_norm import (
     update_running_statistics,
 )
 from normcourse.core import mean_and_variance, standardize, standardize_backward
+from normcourse.group_norm import group_norm, group_norm_backward
+from normcourse.instance_norm import (
+    instance_norm,
+    instance_norm_backward,
+    update_running_instance_statistics,
+)
+from normcourse.layer_norm import layer_norm, layer_norm_backward
 from normcourse.rescaling import MinMaxScaler, StandardScaler, merge_statistics
+from normcourse.rms_norm import rms_norm, rms_norm_backward
 
 __version__ = "0.1.0"
 
@@ -23,9 +31,18 @@ __all__ = [
     "batch_norm_backward",
     "batch_norm_inference",
     "batch_norm_inference_backward",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "mean_and_variance",
     "merge_statistics",
+    "rms_norm",
+    "rms_norm_backward",
     "standardize",
     "standardize_backward",
+    "update_running_instance_statistics",
     "update_running_statistics",
 ]

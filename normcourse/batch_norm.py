@@ -5,8 +5,8 @@ r"""Batch normalization (Ioffe & Szegedy 2015, arXiv:1502.03167).
 Layout (N, C, ...): each channel has its own mean and variance, over N and everything behind C.
 """
 
-from normcourse import core
-from normcourse.core import narrow, per_channel, widen
+from normcourse import checks, core
+from normcourse.core import Array, narrow, per_channel, widen
 
 __all__ = [
     "batch_norm",
@@ -16,9 +16,15 @@ __all__ = [
     "update_running_statistics",
 ]
 
+Gradients = tuple[Array, Array | None, Array | None]
 
-def batch_norm(x, weight=None, bias=None, eps=1e-5):
-    """Normalize each channel with the batch's statistics: y = weight * xhat + bias.
+
+def batch_norm(
+    x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
+) -> Array:
+    r"""Normalize each channel with the batch's statistics.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 
     Args:
         x: (N, C, ...), floating point; more than one value per channel.
@@ -31,63 +37,108 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5):
     Raises:
         TypeError: an argument is no floating-point array, or libraries are mixed.
         ValueError: wrong rank, parameter shape or eps, or one value per channel.
+
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1.
     """
-    axes = _check(x, weight=weight, bias=bias, eps=eps)
+    axes = _check(x, eps, weight=weight, bias=bias)
     _check_count(x)
-    xhat = core.standardize(widen(x), axes, eps)
-    return core.scale_and_shift(xhat, weight, bias, x)
+    xhat, _ = core.normalize(x, axes, eps)
+    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
 
 
-def batch_norm_backward(dy, x, weight=None, bias=None, eps=1e-5):
-    """Gradients of :func:`batch_norm`: (dx, dweight, dbias).
+def batch_norm_backward(
+    dy: Array,
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> Gradients:
+    r"""Gradients of :func:`batch_norm`: (dx, dweight, dbias).
+
+    With :math:`g = dy\,\gamma` and means over a channel,
+
+    .. math::
+        dx = \frac{g - \operatorname{mean}(g) - \hat x \operatorname{mean}(g\,\hat x)}
+             {\sqrt{\sigma^2 + \varepsilon}} \qquad
+        d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
 
     None stands for the gradient of a parameter that is None.
-    With g = dy * weight and means over a channel,
-    dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps),
-    dweight = sum(dy * xhat), dbias = sum(dy).
+
+    Raises:
+        TypeError, ValueError: as :func:`batch_norm`; ``dy`` is not like ``x``.
     """
-    axes = _check(x, weight=weight, bias=bias, eps=eps)
+    axes = _check(x, eps, weight=weight, bias=bias)
     _check_count(x)
-    core.check_gradient("dy", dy, x)
-    xhat = core.standardize(widen(x), axes, eps)
-    g, dweight, dbias = core.scale_and_shift_backward(dy, xhat, weight, bias)
-    return core.standardize_backward(g, x, axes, eps), dweight, dbias
+    checks.check_gradient("dy", dy, x)
+    xhat, rstd = core.normalize(x, axes, eps)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, axes)
+    return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
 
 
-def batch_norm_inference(x, mean, var, weight=None, bias=None, eps=1e-5):
-    """Normalize each channel with given statistics: a fixed scale and shift, y = a * x + b.
+def batch_norm_inference(
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    """Normalize each channel with given statistics: a fixed scale and shift, y = a x + b.
 
     Args:
         x: (N, C, ...), any N.
         mean, var: (C,), the running mean and the running (unbiased) variance.
         weight, bias, eps: as in :func:`batch_norm`.
+
+    Raises:
+        TypeError, ValueError: as :func:`batch_norm`, but one value per channel is enough.
     """
-    _check(x, mean=mean, var=var, weight=weight, bias=bias, eps=eps)
-    xhat = (widen(x) - per_channel(mean, x)) / (per_channel(var, x) + eps) ** 0.5
-    return core.scale_and_shift(xhat, weight, bias, x)
+    _check(x, eps, mean=mean, var=var, weight=weight, bias=bias)
+    xhat = (widen(x) - widen(per_channel(mean, x))) / (widen(per_channel(var, x)) + eps) ** 0.5
+    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
 
 
-def batch_norm_inference_backward(dy, x, mean, var, weight=None, bias=None, eps=1e-5):
-    """Gradients of :func:`batch_norm_inference`: (dx, dweight, dbias). Statistics are constants.
+def batch_norm_inference_backward(
+    dy: Array,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> Gradients:
+    r"""Gradients of :func:`batch_norm_inference`: (dx, dweight, dbias). Statistics are constants.
 
-    No mean depends on x, so the two correction terms vanish: dx = dy * weight / sqrt(var + eps).
+    No mean depends on x, so the two correction terms vanish:
+    :math:`dx = dy\,\gamma / \sqrt{\sigma^2 + \varepsilon}`.
+
+    Raises:
+        TypeError, ValueError: as :func:`batch_norm_inference`; ``dy`` is not like ``x``.
     """
-    _check(x, mean=mean, var=var, weight=weight, bias=bias, eps=eps)
-    core.check_gradient("dy", dy, x)
-    std = (per_channel(var, x) + eps) ** 0.5
-    xhat = (widen(x) - per_channel(mean, x)) / std
-    g, dweight, dbias = core.scale_and_shift_backward(dy, xhat, weight, bias)
+    axes = _check(x, eps, mean=mean, var=var, weight=weight, bias=bias)
+    checks.check_gradient("dy", dy, x)
+    std = (widen(per_channel(var, x)) + eps) ** 0.5
+    xhat = (widen(x) - widen(per_channel(mean, x))) / std
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, axes)
     return narrow(g / std, x), dweight, dbias
 
 
-def update_running_statistics(running_mean, running_var, x, momentum=0.1):
+def update_running_statistics(
+    running_mean: Array, running_var: Array, x: Array, momentum: float = 0.1
+) -> tuple[Array, Array]:
     """The running statistics after one more batch: (mean, var), each (C,), new arrays.
 
     running = (1 - momentum) * running + momentum * batch, with the **unbiased**
     batch variance (factor n / (n - 1)). Keras and Flax call 1 - momentum the momentum.
+
+    Raises:
+        TypeError, ValueError: as :func:`batch_norm`.
     """
     axes = _check(x, running_mean=running_mean, running_var=running_var)
     n = _check_count(x)
+    checks.check_not_empty(x)
     mean, var = core.mean_and_variance(x, axes)
     mean, var = mean.reshape(-1), var.reshape(-1) * (n / (n - 1))
     new_mean = (1 - momentum) * running_mean + momentum * mean
@@ -97,23 +148,18 @@ def update_running_statistics(running_mean, running_var, x, momentum=0.1):
 
 def _check(x, eps=0.0, **vectors):
     """Check the arguments; return the axes that share a statistic: all but the channel axis."""
-    core.check_array("x", x)
-    if x.ndim < 2:
-        raise ValueError(f"x must have at least 2 axes, (N, C, ...), got shape {tuple(x.shape)}.")
-    core.check_eps(eps)
+    checks.check_array("x", x)
+    checks.check_rank(x, 2, "(N, C, ...)")
+    checks.check_eps(eps)
     for name, vector in vectors.items():
-        core.check_channels(name, vector, x, x.shape[1])
+        checks.check_channels(name, vector, x)
     return core.all_but_channels(x)
 
 
 def _check_count(x):
-    """How many numbers share a statistic; one alone would always normalize to zero."""
-    n = x.shape[0]
-    for length in x.shape[2:]:
-        n *= length
-    if n == 1:
-        raise ValueError(
-            f"x has one value per channel (shape {tuple(x.shape)}): minus its own mean it is "
-            "always zero. Use a larger batch, or batch_norm_inference with running statistics."
-        )
-    return n
+    return checks.check_count(
+        x,
+        core.all_but_channels(x),
+        "channel",
+        "Use a larger batch, or batch_norm_inference with running statistics.",
+    )

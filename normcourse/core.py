@@ -1,19 +1,33 @@
-"""What every normalization is made of: a mean, a centred square, a division.
+"""What every normalization is made of: a mean, a centred square, a scale and a shift.
 
-This is the only place in the package where statistics are computed. The functions use nothing but
-operators and array methods, so the same lines run on NumPy arrays, PyTorch tensors and JAX arrays.
+Statistics are computed here and nowhere else. Only operators and array methods are used, so the
+same lines run on NumPy arrays, PyTorch tensors and JAX arrays.
 """
 
+from typing import Any, TypeVar
+
+from normcourse.checks import check_array, check_axis, check_eps, check_gradient
+
 __all__ = [
+    "Array",
+    "affine",
+    "affine_backward",
+    "all_but_channels",
     "mean_and_variance",
-    "scale_and_shift",
-    "scale_and_shift_backward",
+    "narrow",
+    "normalize",
+    "normalize_backward",
+    "per_channel",
     "standardize",
     "standardize_backward",
+    "widen",
 ]
 
+Array = TypeVar("Array", bound=Any)  # NumPy, PyTorch or JAX: what goes in comes out
+Axis = int | tuple[int, ...]
 
-def standardize(x, axis, eps=1e-5):
+
+def standardize(x: Array, axis: Axis, eps: float = 1e-5) -> Array:
     r"""Subtract the mean and divide by the standard deviation.
 
     .. math:: \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}
@@ -27,12 +41,17 @@ def standardize(x, axis, eps=1e-5):
 
     Returns:
         Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: ``x`` is no floating-point array, or ``axis`` holds no integers.
+        ValueError: ``axis`` is empty or out of range, or ``eps`` is negative.
     """
-    _, centered, variance = _center(widen(x), axis)
-    return narrow(centered / (variance + eps) ** 0.5, x)
+    _check(x, axis, eps)
+    xhat, _ = normalize(x, axis, eps)
+    return narrow(xhat, x)
 
 
-def standardize_backward(dxhat, x, axis, eps=1e-5):
+def standardize_backward(dxhat: Array, x: Array, axis: Axis, eps: float = 1e-5) -> Array:
     r"""Gradient of the loss with respect to the ``x`` of :func:`standardize`.
 
     .. math:: dx = \frac{d\hat x - \operatorname{mean}(d\hat x)
@@ -45,131 +64,114 @@ def standardize_backward(dxhat, x, axis, eps=1e-5):
 
     Returns:
         Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError, ValueError: as :func:`standardize`; ``dxhat`` is not like ``x``.
     """
-    _, centered, variance = _center(widen(x), axis)
-    std = (variance + eps) ** 0.5
-    xhat = centered / std
-    g = widen(dxhat)
-    along_one = g.mean(axis, keepdims=True)
-    along_xhat = (g * xhat).mean(axis, keepdims=True)
-    return narrow((g - along_one - xhat * along_xhat) / std, x)
+    _check(x, axis, eps)
+    check_gradient("dxhat", dxhat, x)
+    xhat, rstd = normalize(x, axis, eps)
+    return narrow(normalize_backward(widen(dxhat), xhat, rstd, axis), x)
 
 
-def mean_and_variance(x, axis):
+def mean_and_variance(x: Array, axis: Axis) -> tuple[Array, Array]:
     r"""Mean and biased variance (divided by n) along ``axis``, kept as axes of length 1.
 
     .. math:: \mu = \tfrac1n \sum_i x_i \qquad \sigma^2 = \tfrac1n \sum_i (x_i - \mu)^2
 
     Returns:
         Two arrays; float32 where ``x`` is half precision, else the dtype of ``x``.
+
+    Raises:
+        TypeError, ValueError: as :func:`standardize`.
     """
+    _check(x, axis)
     mean, _, variance = _center(widen(x), axis)
     return mean, variance
 
 
-def _center(x, axis):
-    """(mean, x - mean, variance). Never E[x^2] - E[x]^2, which cancels (Chan et al. 1983)."""
+def normalize(x: Array, axis: Axis, eps: float) -> tuple[Array, Array]:
+    """(xhat, 1 / sqrt(variance + eps)), in float32 where ``x`` is half precision; no checks."""
+    _, centered, variance = _center(widen(x), axis)
+    rstd = 1 / (variance + eps) ** 0.5
+    return centered * rstd, rstd
+
+
+def normalize_backward(g: Array, xhat: Array, rstd: Array, axis: Axis) -> Array:
+    """What reaches x when ``g`` reaches xhat: less its mean, less its part along xhat, scaled."""
+    along_one = g.mean(axis, keepdims=True)
+    along_xhat = (g * xhat).mean(axis, keepdims=True)
+    return (g - along_one - xhat * along_xhat) * rstd
+
+
+def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array]:
+    """(mean, x - mean, variance) by the corrected two-pass algorithm (Chan et al. 1983).
+
+    Never E[x^2] - E[x]^2, which cancels.
+    """
     mean = x.mean(axis, keepdims=True)
     centered = x - mean
-    # That mean was rounded: near 1e4, float32 is off by up to 5e-4. Centring again removes it.
+    # That mean was rounded: near 1e4, float32 is off by up to 5e-4. What is left over is a mean
+    # again, so small that subtracting its square cancels nothing; abs() is for a variance of 0.
     rest = centered.mean(axis, keepdims=True)
-    centered = centered - rest
-    return mean + rest, centered, (centered**2).mean(axis, keepdims=True)
+    variance = abs((centered * centered).mean(axis, keepdims=True) - rest * rest)
+    return mean + rest, centered - rest, variance
 
 
-def scale_and_shift(xhat, weight, bias, x):
-    r"""The learned affine map per channel, :math:`y = \gamma \hat x + \beta`, like ``x`` in dtype.
+def affine(xhat: Array, weight: Array | None, bias: Array | None, x: Array) -> Array:
+    r"""The learned affine map :math:`y = \gamma \hat x + \beta`, in the dtype of ``x``.
 
-    ``xhat`` is (N, C, ...); ``weight`` and ``bias`` are (C,), or None for 1 and 0.
+    ``weight`` and ``bias`` broadcast against ``xhat``; None stands for 1 and 0.
     """
-    y = xhat if weight is None else xhat * per_channel(weight, x)
-    return narrow(y if bias is None else y + per_channel(bias, x), x)
+    y = xhat if weight is None else xhat * widen(weight)
+    return narrow(y if bias is None else y + widen(bias), x)
 
 
-def scale_and_shift_backward(dy, xhat, weight, bias):
-    r"""Gradients of :func:`scale_and_shift`: (dxhat, dweight, dbias).
+def affine_backward(
+    dy: Array, xhat: Array, weight: Array | None, bias: Array | None, shared: tuple[int, ...]
+) -> tuple[Array, Array | None, Array | None]:
+    r"""Gradients of :func:`affine`: (dxhat, dweight, dbias).
 
-    A parameter is shared by all of its channel, so its gradient is a **sum** over it:
+    A parameter is shared along the axes ``shared``, so its gradient is a **sum** over them:
     :math:`d\gamma = \sum dy\,\hat x`, :math:`d\beta = \sum dy`.
     """
-    axes = all_but_channels(xhat)
-    dxhat = widen(dy) if weight is None else widen(dy) * per_channel(weight, xhat)
-    dweight = None if weight is None else narrow((widen(dy) * xhat).sum(axes), weight)
-    dbias = None if bias is None else narrow(widen(dy).sum(axes), bias)
+    dy = widen(dy)
+    dxhat = dy if weight is None else dy * widen(weight)
+    dweight = None if weight is None else narrow(_sum(dy * xhat, shared), weight)
+    dbias = None if bias is None else narrow(_sum(dy, shared), bias)
     return dxhat, dweight, dbias
 
 
-def per_channel(p, x):
+def _sum(x: Array, axis: tuple[int, ...]) -> Array:
+    """The sum along ``axis``; for no axes torch would sum over all of them."""
+    return x.sum(axis) if axis else x
+
+
+def per_channel(p: Array | None, x: Array) -> Array | None:
     """A vector (C,) shaped so that it meets the channel axis of ``x`` (N, C, ...)."""
-    return widen(p).reshape((1, -1) + (1,) * (x.ndim - 2))
+    return None if p is None else p.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
-def all_but_channels(x):
+def all_but_channels(x: Array) -> tuple[int, ...]:
     """The axes of (N, C, ...) except C."""
     return (0, *range(2, x.ndim))
 
 
-def widen(x):
+def widen(x: Array) -> Array:
     """Half precision as float32, in which 300**2 does not overflow; anything else as it is."""
     if x.dtype.itemsize > 2:
         return x
     return x.astype("float32") if hasattr(x, "astype") else x.float()
 
 
-def narrow(y, x):
+def narrow(y: Array, x: Array) -> Array:
     """``y`` in the dtype of ``x``: what :func:`widen` changed, changed back."""
     if y.dtype == x.dtype:
         return y
     return y.astype(x.dtype) if hasattr(y, "astype") else y.to(x.dtype)
 
 
-def _is_float(dtype):
-    """Whether a dtype is real floating point; NumPy's kind first, for its name is slow to make."""
-    return getattr(dtype, "kind", None) == "f" or "float" in str(dtype)
-
-
-def check_array(name, x, like=None):
-    """Raise TypeError unless ``x`` is a floating-point array, of the library of ``like``."""
-    kind = type(x).__name__
-    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
-        raise TypeError(
-            f"{name} must be an array or tensor, got {kind}. Try numpy.asarray({name})."
-        )
-    if not _is_float(x.dtype):
-        raise TypeError(
-            f"{name} must be real floating point, got dtype {x.dtype}. "
-            f"Convert it first: {name}.astype('float32') in NumPy, {name}.float() in torch."
-        )
-    # A traced tensor (torch.compile, jax.jit) has another class than an eager one of its library.
-    if like is not None and hasattr(x, "astype") != hasattr(like, "astype"):
-        raise TypeError(
-            f"{name} is a {type(x).__module__}.{kind} but x is a "
-            f"{type(like).__module__}.{type(like).__name__}. Use one library for all arguments."
-        )
-
-
-def check_channels(name, value, x, channels):
-    """Raise unless ``value`` is None or a vector with one entry per channel."""
-    if value is None:
-        return
-    check_array(name, value, like=x)
-    if tuple(value.shape) != (channels,):
-        raise ValueError(
-            f"{name} must have shape ({channels},), one entry per channel of x with shape "
-            f"{tuple(x.shape)}; got {tuple(value.shape)}."
-        )
-
-
-def check_gradient(name, dy, x):
-    """Raise unless ``dy`` is an array of the library and shape of ``x``."""
-    check_array(name, dy, like=x)
-    if tuple(dy.shape) != tuple(x.shape):
-        raise ValueError(
-            f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(dy.shape)}."
-        )
-
-
-def check_eps(eps):
-    """Raise ValueError for an eps under which a square root could fail."""
-    if not eps >= 0:
-        raise ValueError(f"eps must be zero or positive, got {eps}. Usual values: 1e-8 to 1e-3.")
+def _check(x: Array, axis: Axis, eps: float = 0.0) -> None:
+    check_array("x", x)
+    check_axis(axis, x)
+    check_eps(eps)

@@ -8,7 +8,8 @@ Names follow scikit-learn, so that the scalers go into its pipelines.
 
 import numpy
 
-from normcourse.core import check_array, mean_and_variance, narrow
+from normcourse.checks import check_array
+from normcourse.core import mean_and_variance, narrow
 
 __all__ = ["MinMaxScaler", "StandardScaler", "merge_statistics"]
 

@@ -1,0 +1,63 @@
+"""Whatever speed needs, in one place: autograd runs the backward that the chapters derive.
+
+PyTorch could differentiate each forward by itself. It would keep every intermediate array until
+the backward pass, and walk back through mean, square and root one by one. :func:`with_backward`
+replaces that by the closed form. It keeps the inputs only, and the backward computes the
+statistics again. Under ``torch.compile`` forward and backward are one graph, in which equal
+expressions are computed once: there the statistics are kept, and nothing is done twice.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+__all__ = ["with_backward"]
+
+
+def with_backward(
+    forward: Callable[..., torch.Tensor],
+    backward: Callable[..., tuple[torch.Tensor | None, ...]],
+    wrt: str,
+) -> Callable[..., torch.Tensor]:
+    """``forward`` on tensors, differentiated by ``backward`` instead of by autograd.
+
+    Args:
+        forward: function of tensors, None and settings, all given by position.
+        backward: ``backward(dy, *arguments)`` returns the gradients for ``wrt``.
+        wrt: names of the arguments with a gradient, in the order ``backward`` returns them.
+
+    Returns:
+        A function of the arguments of ``forward``, all of them, by position. It can be
+        differentiated twice, compiled, exported, and used under ``torch.func.vmap``.
+    """
+    names = list(inspect.signature(forward).parameters)
+    places = [names.index(name) for name in wrt.split()]
+
+    class WithBackward(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(*arguments: Any) -> torch.Tensor:
+            return forward(*arguments)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+            tensors = [isinstance(a, torch.Tensor) for a in inputs]
+            ctx.tensors = tensors
+            ctx.settings = [None if t else a for a, t in zip(inputs, tensors, strict=True)]
+            ctx.save_for_backward(*(a for a, t in zip(inputs, tensors, strict=True) if t))
+
+        @staticmethod
+        def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+            saved = iter(ctx.saved_tensors)
+            pairs = zip(ctx.settings, ctx.tensors, strict=True)
+            arguments = [next(saved) if t else setting for setting, t in pairs]
+            gradients: list[torch.Tensor | None] = [None] * len(arguments)
+            for place, gradient in zip(places, backward(dy, *arguments), strict=True):
+                gradients[place] = gradient
+            return tuple(gradients)
+
+    WithBackward.__name__ = WithBackward.__qualname__ = f"{forward.__name__}_with_backward"
+    return WithBackward.apply

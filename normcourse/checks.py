@@ -1,0 +1,142 @@
+"""Errors that teach: each names the argument, what it got and what would work."""
+
+from collections.abc import Sequence
+from math import prod
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = [
+    "check_array",
+    "check_axis",
+    "check_channels",
+    "check_count",
+    "check_eps",
+    "check_gradient",
+    "check_integer",
+    "check_normalized_shape",
+    "check_not_empty",
+    "check_rank",
+    "check_shape",
+]
+
+
+def _is_float(dtype: Any) -> bool:
+    """Whether a dtype is real floating point; NumPy's kind first, for its name is slow to make."""
+    return getattr(dtype, "kind", None) == "f" or "float" in str(dtype)
+
+
+def check_array(name: str, x: Any, like: Any = None) -> None:
+    """Raise TypeError unless ``x`` is a floating-point array, of the library of ``like``."""
+    kind = type(x).__name__
+    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+        raise TypeError(
+            f"{name} must be an array or tensor, got {kind}. Try numpy.asarray({name})."
+        )
+    if not _is_float(x.dtype):
+        raise TypeError(
+            f"{name} must be real floating point, got dtype {x.dtype}. "
+            f"Convert it first: {name}.astype('float32') in NumPy, {name}.float() in torch."
+        )
+    # A traced tensor (torch.compile, jax.jit) has another class than an eager one of its library.
+    if like is not None and hasattr(x, "astype") != hasattr(like, "astype"):
+        raise TypeError(
+            f"{name} is a {type(x).__module__}.{kind} but x is a "
+            f"{type(like).__module__}.{type(like).__name__}. Use one library for all arguments."
+        )
+
+
+def check_rank(x: Any, least: int, layout: str) -> None:
+    """Raise ValueError unless ``x`` has at least ``least`` axes."""
+    if x.ndim < least:
+        raise ValueError(
+            f"x must have at least {least} axes, {layout}, got shape {tuple(x.shape)}."
+        )
+
+
+def check_shape(name: str, value: Any, shape: tuple[int, ...], x: Any, what: str) -> None:
+    """Raise unless ``value`` is None or an array like ``x`` with exactly this shape."""
+    if value is None:
+        return
+    check_array(name, value, like=x)
+    if tuple(value.shape) != tuple(shape):
+        raise ValueError(
+            f"{name} must have shape {tuple(shape)}, {what} of x with shape "
+            f"{tuple(x.shape)}; got {tuple(value.shape)}."
+        )
+
+
+def check_channels(name: str, value: Any, x: Any) -> None:
+    """Raise unless ``value`` is None or a vector with one entry per channel of ``x``."""
+    check_shape(name, value, (x.shape[1],), x, "one entry per channel")
+
+
+def check_gradient(name: str, dy: Any, x: Any) -> None:
+    """Raise unless ``dy`` is an array of the library and shape of ``x``."""
+    check_array(name, dy, like=x)
+    if tuple(dy.shape) != tuple(x.shape):
+        raise ValueError(
+            f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(dy.shape)}."
+        )
+
+
+def check_eps(eps: Any, name: str = "eps") -> None:
+    """Raise for an eps under which a square root could fail."""
+    if not isinstance(eps, Real):
+        raise TypeError(f"{name} must be a number, got {type(eps).__name__}.")
+    if not 0 <= eps < float("inf"):
+        raise ValueError(f"{name} must be zero or positive, got {eps}. Usual values: 1e-8 to 1e-3.")
+
+
+def check_integer(name: str, value: Any, least: int = 1) -> None:
+    """Raise unless ``value`` is an integer of at least ``least``."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}.")
+
+
+def check_count(x: Any, axis: tuple[int, ...], what: str, instead: str) -> int:
+    """How many numbers along ``axis`` share a statistic; raise ValueError if it is one."""
+    n = prod([x.shape[a] for a in axis])
+    if n == 1:
+        raise ValueError(
+            f"x has one value per {what} (shape {tuple(x.shape)}): minus its own mean it is "
+            f"always zero. {instead}"
+        )
+    return n
+
+
+def check_not_empty(x: Any) -> None:
+    """Raise ValueError if ``x`` holds no numbers: they have no mean."""
+    if 0 in x.shape:
+        raise ValueError(f"x is empty, shape {tuple(x.shape)}: it has no statistics.")
+
+
+def check_axis(axis: Any, x: Any) -> None:
+    """Raise unless ``axis`` names one or more different axes of ``x``."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if not all(isinstance(a, Integral) and not isinstance(a, bool) for a in axes):
+        raise TypeError(f"axis must be an int or a tuple of ints, got {axis!r}.")
+    if not axes or not all(-x.ndim <= a < x.ndim for a in axes):
+        raise ValueError(
+            f"axis must name axes of x, {-x.ndim} to {x.ndim - 1} for shape {tuple(x.shape)}; "
+            f"got {axis!r}."
+        )
+    if len({a % x.ndim for a in axes}) < len(axes):
+        raise ValueError(f"axis names an axis twice: {axis!r}.")
+
+
+def check_normalized_shape(normalized_shape: Any, x: Any) -> tuple[int, ...]:
+    """Raise unless ``x`` ends in ``normalized_shape``; return it as a tuple."""
+    if isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str):
+        shape = tuple(normalized_shape)
+    else:
+        shape = (normalized_shape,)
+    for length in shape:
+        check_integer("normalized_shape", length)
+    if not shape or tuple(x.shape[-len(shape) :]) != shape:
+        raise ValueError(
+            f"normalized_shape must be the last axes of x with shape {tuple(x.shape)}, "
+            f"for example ({x.shape[-1] if x.ndim else 1},); got {shape}."
+        )
+    return shape

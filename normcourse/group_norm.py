@@ -1,0 +1,98 @@
+r"""Group normalization (Wu & He 2018, arXiv:1803.08494).
+
+.. math:: y = \gamma \hat x + \beta, \qquad \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}
+
+Layout (N, C, ...): the channels of a sample are cut into groups; each group has its own mean and
+variance, over its channels and all positions. One group is layer normalization over (C, ...)
+without its weight; a group for each channel is instance normalization.
+"""
+
+from normcourse import checks, core
+from normcourse.core import Array, narrow, per_channel, widen
+
+__all__ = ["group_norm", "group_norm_backward"]
+
+
+def group_norm(
+    x: Array,
+    num_groups: int,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    r"""Normalize each group of channels of each sample.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
+
+    Args:
+        x: (N, C, ...), floating point; more than one value per group.
+        num_groups: G, a divisor of C. Groups are C / G neighbouring channels.
+        weight, bias: (C,), one entry per channel and not per group, or None for 1 and 0.
+        eps: added to the biased variance, inside the square root.
+
+    Returns:
+        Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: C is not divisible by G; wrong rank, parameter shape or eps; one value per
+            group.
+
+    Source: Wu & He 2018, arXiv:1803.08494.
+    """
+    groups, axes = _groups(x, num_groups, weight, bias, eps)
+    xhat, _ = core.normalize(groups, axes, eps)
+    return core.affine(xhat.reshape(x.shape), per_channel(weight, x), per_channel(bias, x), x)
+
+
+def group_norm_backward(
+    dy: Array,
+    x: Array,
+    num_groups: int,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> tuple[Array, Array | None, Array | None]:
+    r"""Gradients of :func:`group_norm`: (dx, dweight, dbias).
+
+    With :math:`g = dy\,\gamma`, multiplied **before** the means over a group,
+
+    .. math::
+        dx = \frac{g - \operatorname{mean}(g) - \hat x \operatorname{mean}(g\,\hat x)}
+             {\sqrt{\sigma^2 + \varepsilon}} \qquad
+        d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
+
+    None stands for the gradient of a parameter that is None.
+
+    Raises:
+        TypeError, ValueError: as :func:`group_norm`; ``dy`` is not like ``x``.
+    """
+    groups, axes = _groups(x, num_groups, weight, bias, eps)
+    checks.check_gradient("dy", dy, x)
+    xhat, rstd = core.normalize(groups, axes, eps)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    shared = core.all_but_channels(x)
+    g, dweight, dbias = core.affine_backward(dy, xhat.reshape(x.shape), weight, bias, shared)
+    dx = core.normalize_backward(g.reshape(groups.shape), xhat, rstd, axes)
+    return narrow(dx.reshape(x.shape), x), dweight, dbias
+
+
+def _groups(x, num_groups, weight, bias, eps):
+    """Check the arguments; return x as (N, G, C / G, ...), and the axes that share a statistic."""
+    checks.check_array("x", x)
+    checks.check_rank(x, 2, "(N, C, ...)")
+    n, channels, *positions = x.shape
+    checks.check_integer("num_groups", num_groups)
+    if channels % num_groups:
+        divisors = [g for g in range(1, channels + 1) if channels % g == 0]
+        raise ValueError(
+            f"num_groups={num_groups} does not divide the {channels} channels of x with shape "
+            f"{tuple(x.shape)}; these do: {divisors}."
+        )
+    checks.check_channels("weight", weight, x)
+    checks.check_channels("bias", bias, x)
+    checks.check_eps(eps)
+    groups = x.reshape((n, num_groups, channels // num_groups, *positions))
+    axes = tuple(range(2, groups.ndim))
+    checks.check_count(groups, axes, "group", "Use fewer groups.")
+    return widen(groups), axes

@@ -1,0 +1,102 @@
+r"""Instance normalization (Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022).
+
+.. math:: y = \gamma \hat x + \beta, \qquad \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}
+
+Layout (N, C, ...): each channel of each sample has its own mean and variance, over positions.
+"""
+
+from normcourse import checks, core
+from normcourse.core import Array, narrow, per_channel
+
+__all__ = [
+    "instance_norm",
+    "instance_norm_backward",
+    "update_running_instance_statistics",
+]
+
+
+def instance_norm(
+    x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
+) -> Array:
+    r"""Normalize each channel of each sample over its positions.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
+
+    Args:
+        x: (N, C, L) or (N, C, H, W) or longer, floating point; more than one position.
+        weight, bias: (C,) or None for 1 and 0.
+        eps: added to the biased variance, inside the square root.
+
+    Returns:
+        Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: wrong rank, parameter shape or eps, or a single position.
+
+    Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
+    """
+    axes, _ = _check(x, weight, bias, eps)
+    xhat, _ = core.normalize(x, axes, eps)
+    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
+
+
+def instance_norm_backward(
+    dy: Array,
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> tuple[Array, Array | None, Array | None]:
+    r"""Gradients of :func:`instance_norm`: (dx, dweight, dbias).
+
+    With :math:`g = dy\,\gamma` and means over the positions of one channel of one sample,
+
+    .. math::
+        dx = \frac{g - \operatorname{mean}(g) - \hat x \operatorname{mean}(g\,\hat x)}
+             {\sqrt{\sigma^2 + \varepsilon}} \qquad
+        d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
+
+    The sums run over samples, too. None stands for the gradient of a parameter that is None.
+
+    Raises:
+        TypeError, ValueError: as :func:`instance_norm`; ``dy`` is not like ``x``.
+    """
+    axes, _ = _check(x, weight, bias, eps)
+    checks.check_gradient("dy", dy, x)
+    xhat, rstd = core.normalize(x, axes, eps)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    shared = core.all_but_channels(x)
+    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, shared)
+    return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
+
+
+def update_running_instance_statistics(
+    running_mean: Array, running_var: Array, x: Array, momentum: float = 0.1
+) -> tuple[Array, Array]:
+    """The running statistics after one more batch: (mean, var), each (C,), new arrays.
+
+    running = (1 - momentum) * running + momentum * (average over the samples), with each
+    sample's **unbiased** variance (factor n / (n - 1)).
+
+    Raises:
+        TypeError, ValueError: as :func:`instance_norm`; an empty batch.
+    """
+    axes, n = _check(x, running_mean, running_var, names=("running_mean", "running_var"))
+    checks.check_not_empty(x)
+    mean, var = (s.mean(0).reshape(-1) for s in core.mean_and_variance(x, axes))
+    new_mean = (1 - momentum) * running_mean + momentum * mean
+    new_var = (1 - momentum) * running_var + momentum * var * (n / (n - 1))
+    return narrow(new_mean, running_mean), narrow(new_var, running_var)
+
+
+def _check(x, weight, bias, eps=0.0, names=("weight", "bias")):
+    """Check the arguments; return the axes that share a statistic, and how many numbers do."""
+    checks.check_array("x", x)
+    checks.check_rank(x, 3, "(N, C, L), (N, C, H, W) or longer")
+    for name, vector in zip(names, (weight, bias), strict=True):
+        checks.check_channels(name, vector, x)
+    checks.check_eps(eps)
+    axes = tuple(range(2, x.ndim))
+    instead = "Normalize a larger map, or over channels with layer_norm or group_norm."
+    return axes, checks.check_count(x, axes, "channel of a sample", instead)

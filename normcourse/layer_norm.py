@@ -1,0 +1,87 @@
+r"""Layer normalization (Ba, Kiros & Hinton 2016, arXiv:1607.06450).
+
+.. math:: y = \gamma \hat x + \beta, \qquad \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}
+
+Each sample has its own mean and variance, over its last axes; no batch, no running statistics.
+"""
+
+from collections.abc import Sequence
+
+from normcourse import checks, core
+from normcourse.core import Array, narrow
+
+__all__ = ["layer_norm", "layer_norm_backward"]
+
+
+def layer_norm(
+    x: Array,
+    normalized_shape: int | Sequence[int],
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    r"""Normalize each sample over its last axes.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
+
+    Args:
+        x: (..., \*normalized_shape), floating point.
+        normalized_shape: int or ints, the last axes of ``x``, which share a statistic.
+        weight, bias: arrays of shape ``normalized_shape``, or None for 1 and 0.
+        eps: added to the biased variance, inside the square root.
+
+    Returns:
+        Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: ``x`` does not end in ``normalized_shape``; wrong parameter shape or eps;
+            one value per sample.
+
+    Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+    """
+    axes, _ = _check(x, normalized_shape, weight, bias, eps)
+    xhat, _ = core.normalize(x, axes, eps)
+    return core.affine(xhat, weight, bias, x)
+
+
+def layer_norm_backward(
+    dy: Array,
+    x: Array,
+    normalized_shape: int | Sequence[int],
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> tuple[Array, Array | None, Array | None]:
+    r"""Gradients of :func:`layer_norm`: (dx, dweight, dbias).
+
+    With :math:`g = dy\,\gamma`, multiplied **before** the means over a sample,
+
+    .. math::
+        dx = \frac{g - \operatorname{mean}(g) - \hat x \operatorname{mean}(g\,\hat x)}
+             {\sqrt{\sigma^2 + \varepsilon}} \qquad
+        d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
+
+    None stands for the gradient of a parameter that is None.
+
+    Raises:
+        TypeError, ValueError: as :func:`layer_norm`; ``dy`` is not like ``x``.
+    """
+    axes, shared = _check(x, normalized_shape, weight, bias, eps)
+    checks.check_gradient("dy", dy, x)
+    xhat, rstd = core.normalize(x, axes, eps)
+    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, shared)
+    return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
+
+
+def _check(x, normalized_shape, weight, bias, eps):
+    """Check the arguments; return the axes that share a statistic, and those before them."""
+    checks.check_array("x", x)
+    shape = checks.check_normalized_shape(normalized_shape, x)
+    checks.check_shape("weight", weight, shape, x, "the last axes")
+    checks.check_shape("bias", bias, shape, x, "the last axes")
+    checks.check_eps(eps)
+    first = x.ndim - len(shape)
+    axes = tuple(range(first, x.ndim))
+    checks.check_count(x, axes, "sample", "Include another axis, or use rms_norm.")
+    return axes, tuple(range(first))
