@@ -1,0 +1,174 @@
+"""Batch normalization as modules; see :mod:`normcourse.batch_norm` for the functions."""
+
+import torch
+
+from normcourse.autograd import with_backward
+from normcourse.batch_norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    update_running_statistics,
+)
+from normcourse.checks import check_integer
+
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+
+_batch_norm = with_backward(batch_norm, batch_norm_backward, "x weight bias")
+_batch_norm_inference = with_backward(
+    batch_norm_inference, batch_norm_inference_backward, "x weight bias"
+)
+
+
+class ChannelNorm(torch.nn.Module):
+    """What modules with a weight, a bias and running statistics per channel have in common."""
+
+    _version = 2  # of the state_dict: since 2 it holds num_batches_tracked
+    _ranks: tuple[int, ...] = ()
+    _layouts = ""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: torch.types.Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        check_integer("num_features", num_features)
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        like = {"device": device, "dtype": dtype}
+        for name, learned in (("weight", affine), ("bias", affine and bias)):
+            p = torch.nn.Parameter(torch.empty(num_features, **like)) if learned else None
+            self.register_parameter(name, p)
+        for name in ("running_mean", "running_var"):
+            b = torch.empty(num_features, **like) if track_running_stats else None
+            self.register_buffer(name, b)
+        count = torch.tensor(0, dtype=torch.long, device=device) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", count)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Forget all batches: mean 0, variance 1, count 0."""
+        if self.track_running_stats:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Forget all batches, and start the weight at 1 and the bias at 0."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            torch.nn.init.ones_(self.weight)
+        if self.bias is not None:
+            torch.nn.init.zeros_(self.bias)
+
+    def _check(self, input):
+        name = type(self).__name__
+        if input.dim() not in self._ranks:
+            hint = "For (N, L, C) sequences use LayerNorm." if input.dim() == 3 else ""
+            raise ValueError(
+                f"input has {input.dim()} axes, shape {tuple(input.shape)}; {name} expects "
+                f"{self._layouts}. {hint}".strip()
+            )
+        self._check_channels(input)
+
+    def _check_channels(self, input):
+        if input.shape[1] != self.num_features:
+            raise ValueError(
+                f"input has {input.shape[1]} channels on axis 1, shape {tuple(input.shape)}; this "
+                f"{type(self).__name__} was built with num_features={self.num_features}."
+            )
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, as ``print(module)`` shows them."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+        key = prefix + "num_batches_tracked"
+        old = (local_metadata.get("version") or 0) < 2
+        if old and self.track_running_stats and key not in state_dict:
+            state_dict[key] = self.num_batches_tracked.clone()
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+
+class _BatchNorm(ChannelNorm):
+    r"""Batch normalization as a module: :func:`normcourse.batch_norm` plus bookkeeping.
+
+    In training it normalizes with the batch and updates the running statistics; in evaluation it
+    uses the running statistics, or the batch where ``track_running_stats`` is False.
+
+    Args:
+        num_features: C of an input (N, C, ...).
+        eps: added to the variance, inside the square root.
+        momentum: weight of the **new** batch in the running statistics; None averages all batches.
+        affine: learn a weight and bias per channel, starting at 1 and 0.
+        track_running_stats: keep running statistics.
+        device, dtype: of parameters and buffers.
+        bias: False learns no bias (torch has this argument since 2.12).
+
+    Raises:
+        ValueError: wrong rank, wrong number of channels, one value per channel in training.
+        TypeError: input is not floating point.
+
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
+        self._check(input)
+        if self.training or self.running_mean is None:
+            y = _batch_norm(input, self.weight, self.bias, self.eps)
+            if self.training and self.track_running_stats:
+                self._track(input)
+            return y
+        statistics = self.running_mean, self.running_var
+        return _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
+
+    @torch.no_grad()
+    def _track(self, input):
+        self.num_batches_tracked.add_(1)
+        if input.numel() == 0:
+            return
+        momentum = self.momentum
+        if momentum is None:  # the average of all batches so far; no float(): that would wait
+            precision = torch.promote_types(self.running_mean.dtype, torch.float32)
+            momentum = self.num_batches_tracked.to(precision).reciprocal()
+        mean, var = update_running_statistics(self.running_mean, self.running_var, input, momentum)
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalization of (N, C) or (N, C, L)."""
+
+    _ranks, _layouts = (2, 3), "(N, C) or (N, C, L)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalization of (N, C, H, W)."""
+
+    _ranks, _layouts = (4,), "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalization of (N, C, D, H, W)."""
+
+    _ranks, _layouts = (5,), "(N, C, D, H, W)"
+
+
+for _module in (BatchNorm1d, BatchNorm2d, BatchNorm3d):
+    _module.__doc__ = f"{_module.__doc__}\n{str(_BatchNorm.__doc__).split(chr(10), 1)[1]}"
