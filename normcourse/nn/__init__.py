@@ -9,6 +9,7 @@ from normcourse.nn.group_norm import GroupNorm
 from normcourse.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from normcourse.nn.layer_norm import LayerNorm
 from normcourse.nn.rms_norm import RMSNorm
+from normcourse.nn.sync_batch_norm import SyncBatchNorm
 
 __all__ = [
     "BatchNorm1d",
@@ -20,4 +21,5 @@ __all__ = [
     "InstanceNorm3d",
     "LayerNorm",
     "RMSNorm",
+    "SyncBatchNorm",
 ]

@@ -72,15 +72,21 @@ class ChannelNorm(torch.nn.Module):
         if self.bias is not None:
             torch.nn.init.zeros_(self.bias)
 
+    def _store(self, mean, var):
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
+
     def _check(self, input):
-        name = type(self).__name__
+        self._check_rank(input)
+        self._check_channels(input)
+
+    def _check_rank(self, input):
         if input.dim() not in self._ranks:
             hint = "For (N, L, C) sequences use LayerNorm." if input.dim() == 3 else ""
             raise ValueError(
-                f"input has {input.dim()} axes, shape {tuple(input.shape)}; {name} expects "
-                f"{self._layouts}. {hint}".strip()
+                f"input has {input.dim()} axes, shape {tuple(input.shape)}; {type(self).__name__} "
+                f"expects {self._layouts}. {hint}".strip()
             )
-        self._check_channels(input)
 
     def _check_channels(self, input):
         if input.shape[1] != self.num_features:
@@ -140,16 +146,19 @@ class _BatchNorm(ChannelNorm):
 
     @torch.no_grad()
     def _track(self, input):
+        momentum = self._count()
+        if input.numel():
+            running = self.running_mean, self.running_var
+            self._store(*update_running_statistics(*running, input, momentum))
+
+    def _count(self):
+        """Count one more batch; return its weight in the running statistics."""
         self.num_batches_tracked.add_(1)
-        if input.numel() == 0:
-            return
-        momentum = self.momentum
-        if momentum is None:  # the average of all batches so far; no float(): that would wait
-            precision = torch.promote_types(self.running_mean.dtype, torch.float32)
-            momentum = self.num_batches_tracked.to(precision).reciprocal()
-        mean, var = update_running_statistics(self.running_mean, self.running_var, input, momentum)
-        self.running_mean.copy_(mean)
-        self.running_var.copy_(var)
+        if self.momentum is not None:
+            return self.momentum
+        # The average of all batches so far. No float(): the processor would wait for the GPU.
+        precision = torch.promote_types(self.running_mean.dtype, torch.float32)
+        return self.num_batches_tracked.to(precision).reciprocal()
 
 
 class BatchNorm1d(_BatchNorm):

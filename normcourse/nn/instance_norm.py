@@ -69,7 +69,7 @@ class _InstanceNorm(ChannelNorm):
             statistics = self.running_mean, self.running_var
             return _inference(input, *statistics, self.weight, self.bias, self.eps)
         y = _instance_norm(input, self.weight, self.bias, self.eps)
-        if self.track_running_stats:
+        if self.track_running_stats and input.numel():
             self._track(input)
         return y
 
@@ -79,8 +79,7 @@ class _InstanceNorm(ChannelNorm):
         mean, var = update_running_instance_statistics(
             self.running_mean, self.running_var, input, momentum
         )
-        self.running_mean.copy_(mean)
-        self.running_var.copy_(var)
+        self._store(mean, var)
 
     def _check_channels(self, input):
         if self.affine or self.track_running_stats:

@@ -1,7 +1,6 @@
 """Layer normalization as a module; see :mod:`normcourse.layer_norm` for the functions."""
 
 from collections.abc import Sequence
-from numbers import Integral
 
 import torch
 
@@ -78,8 +77,10 @@ class LayerNorm(torch.nn.Module):
 
 def as_shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     """One or several lengths as a tuple; each must be a positive integer."""
-    one = isinstance(normalized_shape, Integral)
-    shape = (normalized_shape,) if one else tuple(normalized_shape)
+    several = isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str)
+    shape = tuple(normalized_shape) if several else (normalized_shape,)
     for length in shape:
         check_integer("normalized_shape", length)
+    if not shape:
+        raise ValueError("normalized_shape must name at least one length, got ().")
     return shape
