@@ -12,6 +12,14 @@ from normcourse.batch_norm import (
     update_running_statistics,
 )
 from normcourse.core import mean_and_variance, standardize, standardize_backward
+from normcourse.divisive_norm import (
+    divisive_norm,
+    divisive_norm_backward,
+    local_response_norm,
+    local_response_norm_backward,
+    signed_divisive_norm,
+    signed_divisive_norm_backward,
+)
 from normcourse.group_norm import group_norm, group_norm_backward
 from normcourse.instance_norm import (
     instance_norm,
@@ -21,28 +29,64 @@ from normcourse.instance_norm import (
 from normcourse.layer_norm import layer_norm, layer_norm_backward
 from normcourse.rescaling import MinMaxScaler, StandardScaler, merge_statistics
 from normcourse.rms_norm import rms_norm, rms_norm_backward
+from normcourse.spectral_norm import (
+    as_matrix,
+    power_iteration,
+    spectral_norm,
+    spectral_norm_backward,
+)
+from normcourse.switchable_norm import (
+    switchable_norm,
+    switchable_norm_backward,
+    switchable_norm_inference,
+    switchable_norm_inference_backward,
+)
+from normcourse.weight_norm import (
+    norm_except_dim,
+    weight_norm,
+    weight_norm_backward,
+    weight_norm_init,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "MinMaxScaler",
     "StandardScaler",
+    "as_matrix",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
     "batch_norm_inference_backward",
+    "divisive_norm",
+    "divisive_norm_backward",
     "group_norm",
     "group_norm_backward",
     "instance_norm",
     "instance_norm_backward",
     "layer_norm",
     "layer_norm_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
     "mean_and_variance",
     "merge_statistics",
+    "norm_except_dim",
+    "power_iteration",
     "rms_norm",
     "rms_norm_backward",
+    "signed_divisive_norm",
+    "signed_divisive_norm_backward",
+    "spectral_norm",
+    "spectral_norm_backward",
     "standardize",
     "standardize_backward",
+    "switchable_norm",
+    "switchable_norm_backward",
+    "switchable_norm_inference",
+    "switchable_norm_inference_backward",
     "update_running_instance_statistics",
     "update_running_statistics",
+    "weight_norm",
+    "weight_norm_backward",
+    "weight_norm_init",
 ]

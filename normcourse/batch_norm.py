@@ -16,8 +16,6 @@ __all__ = [
     "update_running_statistics",
 ]
 
-Gradients = tuple[Array, Array | None, Array | None]
-
 
 def batch_norm(
     x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
@@ -52,7 +50,7 @@ def batch_norm_backward(
     weight: Array | None = None,
     bias: Array | None = None,
     eps: float = 1e-5,
-) -> Gradients:
+) -> tuple[Array, Array | None, Array | None]:
     r"""Gradients of :func:`batch_norm`: (dx, dweight, dbias).
 
     With :math:`g = dy\,\gamma` and means over a channel,
@@ -62,7 +60,13 @@ def batch_norm_backward(
              {\sqrt{\sigma^2 + \varepsilon}} \qquad
         d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
 
-    None stands for the gradient of a parameter that is None.
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, weight, bias, eps: as they were given to :func:`batch_norm`.
+
+    Returns:
+        (dx, dweight, dbias), each with the shape and dtype of what it belongs to; None for a
+        parameter that is None.
 
     Raises:
         TypeError, ValueError: as :func:`batch_norm`; ``dy`` is not like ``x``.
@@ -84,15 +88,22 @@ def batch_norm_inference(
     bias: Array | None = None,
     eps: float = 1e-5,
 ) -> Array:
-    """Normalize each channel with given statistics: a fixed scale and shift, y = a x + b.
+    r"""Normalize each channel with given statistics: a fixed scale and shift.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta = a x + b
 
     Args:
         x: (N, C, ...), any N.
         mean, var: (C,), the running mean and the running (unbiased) variance.
         weight, bias, eps: as in :func:`batch_norm`.
 
+    Returns:
+        Array with the shape and dtype of ``x``.
+
     Raises:
         TypeError, ValueError: as :func:`batch_norm`, but one value per channel is enough.
+
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 2.
     """
     _check(x, eps, mean=mean, var=var, weight=weight, bias=bias)
     xhat = (widen(x) - widen(per_channel(mean, x))) / (widen(per_channel(var, x)) + eps) ** 0.5
@@ -107,11 +118,20 @@ def batch_norm_inference_backward(
     weight: Array | None = None,
     bias: Array | None = None,
     eps: float = 1e-5,
-) -> Gradients:
+) -> tuple[Array, Array | None, Array | None]:
     r"""Gradients of :func:`batch_norm_inference`: (dx, dweight, dbias). Statistics are constants.
 
     No mean depends on x, so the two correction terms vanish:
-    :math:`dx = dy\,\gamma / \sqrt{\sigma^2 + \varepsilon}`.
+
+    .. math:: dx = \frac{dy\,\gamma}{\sqrt{\sigma^2 + \varepsilon}} \qquad
+              d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
+
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, mean, var, weight, bias, eps: as they were given to :func:`batch_norm_inference`.
+
+    Returns:
+        (dx, dweight, dbias) as :func:`batch_norm_backward`.
 
     Raises:
         TypeError, ValueError: as :func:`batch_norm_inference`; ``dy`` is not like ``x``.
@@ -128,15 +148,25 @@ def batch_norm_inference_backward(
 def update_running_statistics(
     running_mean: Array, running_var: Array, x: Array, momentum: float = 0.1
 ) -> tuple[Array, Array]:
-    """The running statistics after one more batch: (mean, var), each (C,), new arrays.
+    r"""The running statistics after one more batch.
 
-    running = (1 - momentum) * running + momentum * batch, with the **unbiased**
-    batch variance (factor n / (n - 1)). Keras and Flax call 1 - momentum the momentum.
+    .. math:: \text{running} \leftarrow (1 - m)\,\text{running} + m\,\text{batch}
+
+    The variance of the batch is the **unbiased** one (factor n / (n - 1)).
+
+    Args:
+        running_mean, running_var: (C,), the statistics so far.
+        x: (N, C, ...), one more batch.
+        momentum: m, the weight of the **new** batch. Keras and Flax call 1 - m the momentum.
+
+    Returns:
+        (mean, var), each (C,): new arrays with the dtype of the old ones.
 
     Raises:
         TypeError, ValueError: as :func:`batch_norm`.
     """
     axes = _check(x, running_mean=running_mean, running_var=running_var)
+    checks.check_momentum(momentum, x)
     n = _check_count(x)
     checks.check_not_empty(x)
     mean, var = core.mean_and_variance(x, axes)
@@ -146,17 +176,17 @@ def update_running_statistics(
     return narrow(new_mean, running_mean), narrow(new_var, running_var)
 
 
-def _check(x, eps=0.0, **vectors):
+def _check(x: Array, eps: float = 0.0, **vectors: Array | None) -> tuple[int, ...]:
     """Check the arguments; return the axes that share a statistic: all but the channel axis."""
     checks.check_array("x", x)
     checks.check_rank(x, 2, "(N, C, ...)")
     checks.check_eps(eps)
     for name, vector in vectors.items():
-        checks.check_channels(name, vector, x)
+        checks.check_channels(name, vector, x, optional=name in ("weight", "bias"))
     return core.all_but_channels(x)
 
 
-def _check_count(x):
+def _check_count(x: Array) -> int:
     return checks.check_count(
         x,
         core.all_but_channels(x),

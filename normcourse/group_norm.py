@@ -62,7 +62,13 @@ def group_norm_backward(
              {\sqrt{\sigma^2 + \varepsilon}} \qquad
         d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
 
-    None stands for the gradient of a parameter that is None.
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, num_groups, weight, bias, eps: as they were given to :func:`group_norm`.
+
+    Returns:
+        (dx, dweight, dbias), each with the shape and dtype of what it belongs to; None for a
+        parameter that is None.
 
     Raises:
         TypeError, ValueError: as :func:`group_norm`; ``dy`` is not like ``x``.
@@ -77,7 +83,9 @@ def group_norm_backward(
     return narrow(dx.reshape(x.shape), x), dweight, dbias
 
 
-def _groups(x, num_groups, weight, bias, eps):
+def _groups(
+    x: Array, num_groups: int, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, tuple[int, ...]]:
     """Check the arguments; return x as (N, G, C / G, ...), and the axes that share a statistic."""
     checks.check_array("x", x)
     checks.check_rank(x, 2, "(N, C, ...)")

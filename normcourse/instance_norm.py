@@ -57,7 +57,15 @@ def instance_norm_backward(
              {\sqrt{\sigma^2 + \varepsilon}} \qquad
         d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
 
-    The sums run over samples, too. None stands for the gradient of a parameter that is None.
+    The sums run over samples, too.
+
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, weight, bias, eps: as they were given to :func:`instance_norm`.
+
+    Returns:
+        (dx, dweight, dbias), each with the shape and dtype of what it belongs to; None for a
+        parameter that is None.
 
     Raises:
         TypeError, ValueError: as :func:`instance_norm`; ``dy`` is not like ``x``.
@@ -74,15 +82,26 @@ def instance_norm_backward(
 def update_running_instance_statistics(
     running_mean: Array, running_var: Array, x: Array, momentum: float = 0.1
 ) -> tuple[Array, Array]:
-    """The running statistics after one more batch: (mean, var), each (C,), new arrays.
+    r"""The running statistics after one more batch.
 
-    running = (1 - momentum) * running + momentum * (average over the samples), with each
-    sample's **unbiased** variance (factor n / (n - 1)).
+    .. math::
+        \text{running} \leftarrow (1 - m)\,\text{running} + m \operatorname{mean}_N(\text{sample})
+
+    The variance of each sample is the **unbiased** one (factor n / (n - 1)).
+
+    Args:
+        running_mean, running_var: (C,), the statistics so far.
+        x: (N, C, L) or longer, one more batch.
+        momentum: m, the weight of the **new** batch.
+
+    Returns:
+        (mean, var), each (C,): new arrays with the dtype of the old ones.
 
     Raises:
         TypeError, ValueError: as :func:`instance_norm`; an empty batch.
     """
     axes, n = _check(x, running_mean, running_var, names=("running_mean", "running_var"))
+    checks.check_momentum(momentum, x)
     checks.check_not_empty(x)
     mean, var = (s.mean(0).reshape(-1) for s in core.mean_and_variance(x, axes))
     new_mean = (1 - momentum) * running_mean + momentum * mean
@@ -90,12 +109,18 @@ def update_running_instance_statistics(
     return narrow(new_mean, running_mean), narrow(new_var, running_var)
 
 
-def _check(x, weight, bias, eps=0.0, names=("weight", "bias")):
+def _check(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float = 0.0,
+    names: tuple[str, str] = ("weight", "bias"),
+) -> tuple[tuple[int, ...], int]:
     """Check the arguments; return the axes that share a statistic, and how many numbers do."""
     checks.check_array("x", x)
     checks.check_rank(x, 3, "(N, C, L), (N, C, H, W) or longer")
     for name, vector in zip(names, (weight, bias), strict=True):
-        checks.check_channels(name, vector, x)
+        checks.check_channels(name, vector, x, optional=name in ("weight", "bias"))
     checks.check_eps(eps)
     axes = tuple(range(2, x.ndim))
     instead = "Normalize a larger map, or over channels with layer_norm or group_norm."

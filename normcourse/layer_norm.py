@@ -62,7 +62,13 @@ def layer_norm_backward(
              {\sqrt{\sigma^2 + \varepsilon}} \qquad
         d\gamma = \sum dy\,\hat x \qquad d\beta = \sum dy
 
-    None stands for the gradient of a parameter that is None.
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, normalized_shape, weight, bias, eps: as they were given to :func:`layer_norm`.
+
+    Returns:
+        (dx, dweight, dbias), each with the shape and dtype of what it belongs to; None for a
+        parameter that is None.
 
     Raises:
         TypeError, ValueError: as :func:`layer_norm`; ``dy`` is not like ``x``.
@@ -74,7 +80,13 @@ def layer_norm_backward(
     return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
 
 
-def _check(x, normalized_shape, weight, bias, eps):
+def _check(
+    x: Array,
+    normalized_shape: int | Sequence[int],
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Check the arguments; return the axes that share a statistic, and those before them."""
     checks.check_array("x", x)
     shape = checks.check_normalized_shape(normalized_shape, x)

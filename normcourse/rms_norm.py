@@ -60,6 +60,14 @@ def rms_norm_backward(
 
     One term fewer than in layer normalization: dx is orthogonal to xhat, not to 1.
 
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, normalized_shape, weight, eps: as they were given to :func:`rms_norm`.
+
+    Returns:
+        (dx, dweight), each with the shape and dtype of what it belongs to; None for a weight that
+        is None.
+
     Raises:
         TypeError, ValueError: as :func:`rms_norm`; ``dy`` is not like ``x``.
     """
@@ -71,16 +79,18 @@ def rms_norm_backward(
     return narrow((g - xhat * along_xhat) * scale, x), dweight
 
 
-def _normalize(x, axes, eps):
+def _normalize(x: Array, axes: tuple[int, ...], eps: float | None) -> tuple[Array, Array]:
     """(xhat, 1 / r), in float32 where x is half precision."""
     x = widen(x)
     if eps is None:
-        eps = 2.0**-52 if x.dtype.itemsize == 8 else 2.0**-23
+        eps = 2.0**-52 if x.dtype.itemsize >= 8 else 2.0**-23
     scale = 1 / ((x * x).mean(axes, keepdims=True) + eps) ** 0.5
     return x * scale, scale
 
 
-def _check(x, normalized_shape, weight, eps):
+def _check(
+    x: Array, normalized_shape: int | Sequence[int], weight: Array | None, eps: float | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Check the arguments; return the axes that share a statistic, and those before them."""
     checks.check_array("x", x)
     shape = checks.check_normalized_shape(normalized_shape, x)

@@ -1,5 +1,7 @@
 """Batch normalization as modules; see :mod:`normcourse.batch_norm` for the functions."""
 
+from typing import Any
+
 import torch
 
 from normcourse.autograd import with_backward
@@ -27,6 +29,13 @@ class ChannelNorm(torch.nn.Module):
     _ranks: tuple[int, ...] = ()
     _layouts = ""
 
+    weight: torch.nn.Parameter | None
+    bias: torch.nn.Parameter | None
+    # These are None without track_running_stats.
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
     def __init__(
         self,
         num_features: int,
@@ -46,7 +55,7 @@ class ChannelNorm(torch.nn.Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        like = {"device": device, "dtype": dtype}
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         for name, learned in (("weight", affine), ("bias", affine and bias)):
             p = torch.nn.Parameter(torch.empty(num_features, **like)) if learned else None
             self.register_parameter(name, p)
@@ -72,15 +81,15 @@ class ChannelNorm(torch.nn.Module):
         if self.bias is not None:
             torch.nn.init.zeros_(self.bias)
 
-    def _store(self, mean, var):
+    def _store(self, mean: torch.Tensor, var: torch.Tensor) -> None:
         self.running_mean.copy_(mean)
         self.running_var.copy_(var)
 
-    def _check(self, input):
+    def _check(self, input: torch.Tensor) -> None:
         self._check_rank(input)
         self._check_channels(input)
 
-    def _check_rank(self, input):
+    def _check_rank(self, input: torch.Tensor) -> None:
         if input.dim() not in self._ranks:
             hint = "For (N, L, C) sequences use LayerNorm." if input.dim() == 3 else ""
             raise ValueError(
@@ -88,7 +97,7 @@ class ChannelNorm(torch.nn.Module):
                 f"expects {self._layouts}. {hint}".strip()
             )
 
-    def _check_channels(self, input):
+    def _check_channels(self, input: torch.Tensor) -> None:
         if input.shape[1] != self.num_features:
             raise ValueError(
                 f"input has {input.shape[1]} channels on axis 1, shape {tuple(input.shape)}; this "
@@ -103,7 +112,9 @@ class ChannelNorm(torch.nn.Module):
             f"track_running_stats={self.track_running_stats}"
         )
 
-    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any
+    ) -> None:
         key = prefix + "num_batches_tracked"
         old = (local_metadata.get("version") or 0) < 2
         if old and self.track_running_stats and key not in state_dict:
@@ -113,6 +124,8 @@ class ChannelNorm(torch.nn.Module):
 
 class _BatchNorm(ChannelNorm):
     r"""Batch normalization as a module: :func:`normcourse.batch_norm` plus bookkeeping.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 
     In training it normalizes with the batch and updates the running statistics; in evaluation it
     uses the running statistics, or the batch where ``track_running_stats`` is False.
@@ -145,13 +158,13 @@ class _BatchNorm(ChannelNorm):
         return _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
 
     @torch.no_grad()
-    def _track(self, input):
+    def _track(self, input: torch.Tensor) -> None:
         momentum = self._count()
         if input.numel():
             running = self.running_mean, self.running_var
             self._store(*update_running_statistics(*running, input, momentum))
 
-    def _count(self):
+    def _count(self) -> Any:
         """Count one more batch; return its weight in the running statistics."""
         self.num_batches_tracked.add_(1)
         if self.momentum is not None:

@@ -1,5 +1,7 @@
 """Group normalization as a module; see :mod:`normcourse.group_norm` for the functions."""
 
+from typing import Any
+
 import torch
 
 from normcourse.autograd import with_backward
@@ -33,6 +35,9 @@ class GroupNorm(torch.nn.Module):
     Source: Wu & He 2018, arXiv:1803.08494.
     """
 
+    weight: torch.nn.Parameter | None
+    bias: torch.nn.Parameter | None
+
     def __init__(
         self,
         num_groups: int,
@@ -57,7 +62,7 @@ class GroupNorm(torch.nn.Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        like = {"device": device, "dtype": dtype}
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         for name, learned in (("weight", affine), ("bias", affine and bias)):
             p = torch.nn.Parameter(torch.empty(num_channels, **like)) if learned else None
             self.register_parameter(name, p)

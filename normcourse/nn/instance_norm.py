@@ -74,14 +74,14 @@ class _InstanceNorm(ChannelNorm):
         return y
 
     @torch.no_grad()
-    def _track(self, input):
+    def _track(self, input: torch.Tensor) -> None:
         momentum = 0.0 if self.momentum is None else self.momentum
         mean, var = update_running_instance_statistics(
             self.running_mean, self.running_var, input, momentum
         )
         self._store(mean, var)
 
-    def _check_channels(self, input):
+    def _check_channels(self, input: torch.Tensor) -> None:
         if self.affine or self.track_running_stats:
             super()._check_channels(input)
         elif input.shape[1] != self.num_features:

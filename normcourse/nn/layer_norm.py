@@ -1,6 +1,7 @@
 """Layer normalization as a module; see :mod:`normcourse.layer_norm` for the functions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -34,6 +35,9 @@ class LayerNorm(torch.nn.Module):
     Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
     """
 
+    weight: torch.nn.Parameter | None
+    bias: torch.nn.Parameter | None
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -47,7 +51,7 @@ class LayerNorm(torch.nn.Module):
         self.normalized_shape = as_shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        like = {"device": device, "dtype": dtype}
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         for name, learned in (
             ("weight", elementwise_affine),
             ("bias", elementwise_affine and bias),
@@ -77,8 +81,9 @@ class LayerNorm(torch.nn.Module):
 
 def as_shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     """One or several lengths as a tuple; each must be a positive integer."""
-    several = isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str)
-    shape = tuple(normalized_shape) if several else (normalized_shape,)
+    shape: tuple[Any, ...] = (normalized_shape,)
+    if isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str):
+        shape = tuple(normalized_shape)
     for length in shape:
         check_integer("normalized_shape", length)
     if not shape:

@@ -31,6 +31,8 @@ class RMSNorm(torch.nn.Module):
     Source: Zhang & Sennrich 2019, arXiv:1910.07467.
     """
 
+    weight: torch.nn.Parameter | None
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],

@@ -63,11 +63,11 @@ class SyncBatchNorm(_BatchNorm):
             with torch.no_grad():
                 m = self._count()
                 unbiased = var * count / (count - 1).clamp(min=1)
-                blend = lambda old, new: (1 - m) * old + m * new  # noqa: E731
-                self._store(blend(self.running_mean, mean), blend(self.running_var, unbiased))
+                new_mean = (1 - m) * self.running_mean + m * mean
+                self._store(new_mean, (1 - m) * self.running_var + m * unbiased)
         return y
 
-    def _check_rank(self, input):
+    def _check_rank(self, input: torch.Tensor) -> None:
         if input.dim() < 2:
             raise ValueError(
                 f"input must have at least 2 axes, (N, C, ...), got shape {tuple(input.shape)}."
@@ -81,7 +81,7 @@ class SyncBatchNorm(_BatchNorm):
 
         Parameters and buffers are taken over, not copied.
         """
-        result = module
+        result: Any = module
         if isinstance(module, (_BatchNorm, torch.nn.modules.batchnorm._BatchNorm)):
             result = cls(
                 module.num_features,
@@ -102,7 +102,9 @@ class SyncBatchNorm(_BatchNorm):
 
 
 @torch.no_grad()
-def _statistics_of_all(x, group):
+def _statistics_of_all(
+    x: torch.Tensor, group: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(count, mean, biased variance) per channel over all processes.
 
     Parts are merged by their deviations from one of the means, which cancels nothing (Chan et
@@ -129,7 +131,17 @@ class _Normalize(torch.autograd.Function):
     """Normalize with the statistics of all processes; their sums come together in backward."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, count, mean, var, eps, group):
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        count: torch.Tensor,
+        mean: torch.Tensor,
+        var: torch.Tensor,
+        eps: float,
+        group: Any,
+    ) -> torch.Tensor:
         rstd = 1 / (per_channel(var, x) + eps) ** 0.5
         xhat = (widen(x) - per_channel(mean, x)) * rstd
         ctx.save_for_backward(x, weight, bias, count, mean, rstd)
@@ -138,7 +150,7 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, dy):
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, bias, count, mean, rstd = ctx.saved_tensors
         axes = core.all_but_channels(x)
         xhat = (widen(x) - per_channel(mean, x)) * rstd

@@ -1,0 +1,260 @@
+r"""Divisive normalization: each response is divided by the pooled activity of its neighbours.
+
+.. math:: y_i = \gamma_i \frac{D_i^n}{\sigma_i^n + \sum_j w_{ij} D_j^n} \qquad
+          y_i = \frac{x_i}{\bigl(b_i + \sum_j w_{ij} x_j^2\bigr)^p}
+
+Left the form of neuroscience, right the signed form of deep networks (GDN) with local response
+normalization as a special case. Layout (N, C, ...): i and j are channels; each position of each
+sample is normalized on its own.
+"""
+
+from math import inf, prod
+from numbers import Real
+
+from normcourse import checks, core
+from normcourse.core import Array, narrow, widen
+
+__all__ = [
+    "divisive_norm",
+    "divisive_norm_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
+    "signed_divisive_norm",
+    "signed_divisive_norm_backward",
+]
+
+
+def divisive_norm(x: Array, weight: Array, sigma=1.0, gain=1.0, exponent: float = 2.0) -> Array:
+    r"""Divide a power of each channel's drive by the pooled powers of all channels.
+
+    .. math:: y_i = \gamma_i \frac{D_i^n}{\sigma_i^n + \sum_j w_{ij} D_j^n}, \qquad D = \max(x, 0)
+
+    Args:
+        x: (N, C, ...), floating point; rectified, for a power of a negative drive may be NaN.
+        weight: (C, C), w; row i is the pool of channel i. No entry may be negative.
+        sigma: above 0, in the units of ``x``: a number or (C,). A drive alone in its pool, with
+            w = 1, reaches half of the gain there.
+        gain: above 0, the response that is never exceeded where w = 1: a number or (C,).
+        exponent: n, at least 1; a setting, not learned.
+
+    Returns:
+        Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: wrong rank or parameter shape; sigma, gain or exponent out of range.
+
+    Source: Heeger 1992, Visual Neuroscience 9; Carandini & Heeger 2012, Nat. Rev. Neurosci. 13.
+    """
+    _check(x, weight, sigma=sigma, gain=gain)
+    _check_number("exponent", exponent, 1)
+    drive, half, _ = _scale(_flat(x).clip(0), _vector(sigma))
+    power = drive**exponent
+    y = _vector(gain) * power / (half**exponent + _pool(weight, power))
+    return narrow(y.reshape(x.shape), x)
+
+
+def divisive_norm_backward(
+    dy: Array, x: Array, weight: Array, sigma=1.0, gain=1.0, exponent: float = 2.0
+) -> tuple[Array, Array, Array | None, Array | None]:
+    r"""Gradients of :func:`divisive_norm`: (dx, dweight, dsigma, dgain).
+
+    With :math:`d_i = \sigma_i^n + \sum_j w_{ij} D_j^n` and its gradient :math:`t = -dy\,y/d`,
+
+    .. math::
+        dx_j = n D_j^{n-1} \Bigl(\frac{\gamma_j\,dy_j}{d_j} + \sum_i w_{ij} t_i\Bigr) \quad
+        dw_{ij} = \sum t_i D_j^n \quad d\sigma_i = \sum t_i\,n\,\sigma_i^{n-1} \quad
+        d\gamma_i = \sum dy_i \frac{D_i^n}{d_i}
+
+    dx is 0 where x <= 0. None stands for the gradient of a parameter that is a number.
+
+    Raises:
+        TypeError, ValueError: as :func:`divisive_norm`; ``dy`` is not like ``x``.
+    """
+    _check(x, weight, sigma=sigma, gain=gain)
+    _check_number("exponent", exponent, 1)
+    checks.check_gradient("dy", dy, x)
+    drive, half, scale = _scale(_flat(x).clip(0), _vector(sigma))
+    power, gamma = drive**exponent, _vector(gain)
+    d = half**exponent + _pool(weight, power)
+    g = _flat(dy) / d
+    t = -gamma * g * power / d
+    off = _flat(x) <= 0  # adding it keeps a power of 0 out of the second derivative
+    slope = exponent * (drive + off) ** (exponent - 1) * ~off / scale
+    dx = narrow((slope * (gamma * g + _pool(weight.T, t))).reshape(x.shape), x)
+    dsigma = _sum(t * exponent * half ** (exponent - 1) / scale, sigma)
+    return dx, _pool_gradient(t, power, weight), dsigma, _sum(g * power, gain)
+
+
+def signed_divisive_norm(x: Array, weight: Array, bias=1.0, power: float = 0.5) -> Array:
+    r"""Divide each channel by a power of the pooled squares of all channels; signs stay.
+
+    .. math:: y_i = \frac{x_i}{\bigl(b_i + \sum_j w_{ij} x_j^2\bigr)^p}
+
+    Args:
+        x: (N, C, ...), floating point.
+        weight: (C, C), w; row i is the pool of channel i. No entry may be negative. GDN's gamma.
+        bias: above 0, in the squared units of ``x``: a number or (C,). GDN's beta; the s^2 of
+            Ren et al., who first subtract the pool's mean from x.
+        power: p, above 0; one half divides by a root.
+
+    Returns:
+        Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: wrong rank or parameter shape; bias or power out of range.
+
+    Source: Ren et al. 2016, arXiv:1611.04520; Ballé et al. 2015, arXiv:1511.06281.
+    """
+    _check(x, weight, bias=bias)
+    _check_number("power", power)
+    u, floor, scale = _scale(_flat(x), _vector(bias) ** 0.5)
+    y = u * scale ** (1 - 2 * power) / (floor * floor + _pool(weight, u * u)) ** power
+    return narrow(y.reshape(x.shape), x)
+
+
+def signed_divisive_norm_backward(
+    dy: Array, x: Array, weight: Array, bias=1.0, power: float = 0.5
+) -> tuple[Array, Array, Array | None]:
+    r"""Gradients of :func:`signed_divisive_norm`: (dx, dweight, dbias).
+
+    With :math:`d_i = b_i + \sum_j w_{ij} x_j^2` and its gradient :math:`t = -p\,dy\,y/d`,
+
+    .. math::
+        dx_j = dy_j\,d_j^{-p} + 2 x_j \sum_i w_{ij} t_i \qquad
+        dw_{ij} = \sum t_i x_j^2 \qquad db_i = \sum t_i
+
+    None stands for the gradient of a bias that is a number.
+
+    Raises:
+        TypeError, ValueError: as :func:`signed_divisive_norm`; ``dy`` is not like ``x``.
+    """
+    _check(x, weight, bias=bias)
+    _check_number("power", power)
+    checks.check_gradient("dy", dy, x)
+    dx, t, u, scale = _signed_backward(dy, x, weight, bias, power)
+    return dx, _pool_gradient(t, u * u, weight), _sum(t / scale / scale, bias)
+
+
+def local_response_norm(
+    x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    r"""Divide each channel by the energy of its neighbours: the signed form, its pool a band.
+
+    .. math:: y_i = x_i \Bigl(k + \frac{\alpha}{\text{size}}
+                    \sum_{j=i-\lfloor\text{size}/2\rfloor}^{i+\lfloor(\text{size}-1)/2\rfloor}
+                    x_j^2\Bigr)^{-\beta}
+
+    Args:
+        x: (N, C, L) or (N, C, H, W) or longer, floating point.
+        size: channels in a pool; beyond the first and last they count as 0. An even size reaches
+            one channel further down than up.
+        alpha: 0 or more, divided by ``size`` as in torch; the paper's is not.
+        beta: the power, above 0.
+        k: above 0. (torch takes 0, too; there a pool of zeros gives 0/0.)
+
+    Returns:
+        Array with the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: x is no floating-point array, size no integer, or a setting no number.
+        ValueError: fewer than 3 axes, or a setting out of range.
+
+    Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3: size 5, k 2, beta 0.75, alpha 1e-4
+    (here 5e-4).
+    """
+    return signed_divisive_norm(x, _neighbours(x, size, alpha, beta, k), k, beta)
+
+
+def local_response_norm_backward(
+    dy: Array, x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    """Gradient of :func:`local_response_norm`, dx: that of the signed form with its pool.
+
+    Raises:
+        TypeError, ValueError: as :func:`local_response_norm`; ``dy`` is not like ``x``.
+    """
+    weight = _neighbours(x, size, alpha, beta, k)
+    checks.check_gradient("dy", dy, x)
+    return _signed_backward(dy, x, weight, k, beta)[0]
+
+
+def _signed_backward(dy, x, weight, bias, power):
+    """(dx, t, x in units of scale, scale)."""
+    u, floor, scale = _scale(_flat(x), _vector(bias) ** 0.5)
+    d = floor * floor + _pool(weight, u * u)
+    g = _flat(dy) * scale ** (1 - 2 * power) / d**power
+    t = -power * g * u / d
+    dx = (g + 2 * u * _pool(weight.T, t)) / scale
+    return narrow(dx.reshape(x.shape), x), t, u, scale
+
+
+def _scale(x, floor):
+    """(x, floor) in units of their mean size at each position, and those units.
+
+    The results do not depend on the units, but large powers would overflow without.
+    """
+    scale = (abs(x) + floor).mean(1, keepdims=True)
+    return x / scale, floor / scale, scale
+
+
+def _pool(weight, v):
+    """The sums over j of w_ij v_j: one matrix product along the channels."""
+    return narrow(weight, v) @ v
+
+
+def _pool_gradient(t, v, weight):
+    """The gradient of w_ij: t_i v_j, summed over samples and positions."""
+    return narrow((t @ v.swapaxes(1, 2)).sum(0), weight)
+
+
+def _flat(x):
+    """(N, C, ...) as (N, C, positions), half precision as float32."""
+    return widen(x).reshape((*x.shape[:2], prod(x.shape[2:])))
+
+
+def _vector(p):
+    """A parameter (C,) so that it meets the channels of (N, C, positions); a number as it is."""
+    return p if isinstance(p, Real) else widen(p).reshape((1, -1, 1))
+
+
+def _sum(t, p):
+    """The gradient of p from that of its copies; None for a number."""
+    return None if isinstance(p, Real) else narrow(t.sum((0, 2)), p)
+
+
+def _neighbours(x, size, alpha, beta, k):
+    """Check the arguments of LRN; return its pool, alpha / size on a band around the diagonal."""
+    checks.check_array("x", x)
+    checks.check_rank(x, 3, "(N, C, L), (N, C, H, W) or longer")
+    checks.check_integer("size", size)
+    _check_number("alpha", alpha, 0)
+    _check_number("beta", beta)
+    _check_number("k", k)
+    some = x[:1].sum(core.all_but_channels(x))  # (C,), whatever it holds
+    place = ((some == some) | (some != some)).cumsum(0)  # 1, 2, ..., C in the library of x
+    ahead = place.reshape((1, -1)) - place.reshape((-1, 1))
+    band = (ahead >= -(size // 2)) & (ahead <= (size - 1) // 2)
+    return narrow(band, widen(x)) * (alpha / size)
+
+
+def _check(x, weight, **parameters):
+    checks.check_array("x", x)
+    checks.check_rank(x, 2, "(N, C, ...)")
+    checks.check_array("weight", weight, like=x)
+    checks.check_shape("weight", weight, (x.shape[1],) * 2, x, "a row and a column per channel")
+    for name, p in parameters.items():
+        if isinstance(p, Real):
+            _check_number(name, p)
+        else:
+            checks.check_array(name, p, like=x)
+            checks.check_channels(name, p, x)
+
+
+def _check_number(name, value, least=None):
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}.")
+    if not (0 < value < inf if least is None else least <= value < inf):
+        bound = "above 0" if least is None else f"at least {least}"
+        raise ValueError(f"{name} must be {bound} and finite, got {value}.")
