@@ -168,7 +168,6 @@ def update_running_statistics(
     axes = _check(x, running_mean=running_mean, running_var=running_var)
     checks.check_momentum(momentum, x)
     n = _check_count(x)
-    checks.check_not_empty(x)
     mean, var = core.mean_and_variance(x, axes)
     mean, var = mean.reshape(-1), var.reshape(-1) * (n / (n - 1))
     new_mean = (1 - momentum) * running_mean + momentum * mean

@@ -1,7 +1,7 @@
 """Errors that teach: each names the argument, what it got and what would work."""
 
 from collections.abc import Sequence
-from math import prod
+from math import inf, prod
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,8 +13,10 @@ __all__ = [
     "check_eps",
     "check_gradient",
     "check_integer",
+    "check_momentum",
     "check_normalized_shape",
     "check_not_empty",
+    "check_number",
     "check_rank",
     "check_shape",
 ]
@@ -25,8 +27,11 @@ def _is_float(dtype: Any) -> bool:
     return getattr(dtype, "kind", None) == "f" or "float" in str(dtype)
 
 
-def check_array(name: str, x: Any, like: Any = None) -> None:
-    """Raise TypeError unless ``x`` is a floating-point array, of the library of ``like``."""
+def check_array(name: str, x: Any, like: Any = None, of: str = "x") -> None:
+    """Raise TypeError unless ``x`` is a floating-point array, of the library of ``like``.
+
+    ``of`` is the name of ``like``.
+    """
     kind = type(x).__name__
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
         raise TypeError(
@@ -40,7 +45,7 @@ def check_array(name: str, x: Any, like: Any = None) -> None:
     # A traced tensor (torch.compile, jax.jit) has another class than an eager one of its library.
     if like is not None and hasattr(x, "astype") != hasattr(like, "astype"):
         raise TypeError(
-            f"{name} is a {type(x).__module__}.{kind} but x is a "
+            f"{name} is a {type(x).__module__}.{kind} but {of} is a "
             f"{type(like).__module__}.{type(like).__name__}. Use one library for all arguments."
         )
 
@@ -48,43 +53,73 @@ def check_array(name: str, x: Any, like: Any = None) -> None:
 def check_rank(x: Any, least: int, layout: str) -> None:
     """Raise ValueError unless ``x`` has at least ``least`` axes."""
     if x.ndim < least:
-        raise ValueError(
-            f"x must have at least {least} axes, {layout}, got shape {tuple(x.shape)}."
-        )
+        axes = f"{least} axes" if least > 1 else "1 axis"
+        raise ValueError(f"x must have at least {axes}, {layout}, got shape {tuple(x.shape)}.")
 
 
-def check_shape(name: str, value: Any, shape: tuple[int, ...], x: Any, what: str) -> None:
-    """Raise unless ``value`` is None or an array like ``x`` with exactly this shape."""
-    if value is None:
+def check_shape(
+    name: str,
+    value: Any,
+    shape: tuple[int, ...],
+    x: Any,
+    what: str,
+    optional: bool = True,
+    of: str = "x",
+) -> None:
+    """Raise unless ``value`` is an array like ``x`` with this shape, or None if ``optional``."""
+    if value is None and optional:
         return
-    check_array(name, value, like=x)
+    check_array(name, value, x, of)
     if tuple(value.shape) != tuple(shape):
         raise ValueError(
-            f"{name} must have shape {tuple(shape)}, {what} of x with shape "
+            f"{name} must have shape {tuple(shape)}, {what} of {of} with shape "
             f"{tuple(x.shape)}; got {tuple(value.shape)}."
         )
 
 
-def check_channels(name: str, value: Any, x: Any) -> None:
-    """Raise unless ``value`` is None or a vector with one entry per channel of ``x``."""
-    check_shape(name, value, (x.shape[1],), x, "one entry per channel")
+def check_channels(name: str, value: Any, x: Any, optional: bool = True) -> None:
+    """Raise unless ``value`` is one entry per channel of ``x``, or None if ``optional``."""
+    check_shape(name, value, (x.shape[1],), x, "one entry per channel", optional)
 
 
-def check_gradient(name: str, dy: Any, x: Any) -> None:
+def check_gradient(name: str, dy: Any, x: Any, of: str = "x") -> None:
     """Raise unless ``dy`` is an array of the library and shape of ``x``."""
-    check_array(name, dy, like=x)
+    check_array(name, dy, x, of)
     if tuple(dy.shape) != tuple(x.shape):
         raise ValueError(
-            f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(dy.shape)}."
+            f"{name} must have the shape of {of}, {tuple(x.shape)}; got {tuple(dy.shape)}."
         )
+
+
+def check_number(name: str, value: Any, least: float | None = None) -> None:
+    """Raise unless ``value`` is a finite number above 0, or at least ``least``."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}.")
+    number = float(value)
+    if not (number > 0 if least is None else least <= number) or number == inf:
+        bound = "above 0" if least is None else f"at least {least}"
+        raise ValueError(f"{name} must be {bound} and finite, got {value}.")
 
 
 def check_eps(eps: Any, name: str = "eps") -> None:
     """Raise for an eps under which a square root could fail."""
-    if not isinstance(eps, Real):
+    if not isinstance(eps, Real) or isinstance(eps, bool):
         raise TypeError(f"{name} must be a number, got {type(eps).__name__}.")
-    if not 0 <= eps < float("inf"):
+    if eps < 0 or not eps < float("inf"):
         raise ValueError(f"{name} must be zero or positive, got {eps}. Usual values: 1e-8 to 1e-3.")
+
+
+def check_momentum(momentum: Any, x: Any) -> None:
+    """Raise unless ``momentum``, the weight of the new batch, is a number from 0 to 1."""
+    if getattr(momentum, "shape", None) == () and not isinstance(momentum, Real):
+        check_array("momentum", momentum, like=x)
+        return  # an array's value may not be known yet
+    if not isinstance(momentum, Real) or isinstance(momentum, bool):
+        raise TypeError(f"momentum must be a number, got {type(momentum).__name__}.")
+    if momentum < 0 or not momentum <= 1:
+        raise ValueError(
+            f"momentum is the weight of the new batch, from 0 to 1; got {momentum}. Usual: 0.1."
+        )
 
 
 def check_integer(name: str, value: Any, least: int = 1) -> None:
@@ -117,6 +152,7 @@ def check_axis(axis: Any, x: Any) -> None:
     axes = axis if isinstance(axis, tuple) else (axis,)
     if not all(isinstance(a, Integral) and not isinstance(a, bool) for a in axes):
         raise TypeError(f"axis must be an int or a tuple of ints, got {axis!r}.")
+    check_rank(x, 1, "the one along which numbers share a statistic")
     if not axes or not all(-x.ndim <= a < x.ndim for a in axes):
         raise ValueError(
             f"axis must name axes of x, {-x.ndim} to {x.ndim - 1} for shape {tuple(x.shape)}; "
@@ -128,7 +164,8 @@ def check_axis(axis: Any, x: Any) -> None:
 
 def check_normalized_shape(normalized_shape: Any, x: Any) -> tuple[int, ...]:
     """Raise unless ``x`` ends in ``normalized_shape``; return it as a tuple."""
-    if isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str):
+    check_rank(x, 1, "(..., *normalized_shape)")
+    if isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, (str, bytes)):
         shape = tuple(normalized_shape)
     else:
         shape = (normalized_shape,)
@@ -137,6 +174,6 @@ def check_normalized_shape(normalized_shape: Any, x: Any) -> tuple[int, ...]:
     if not shape or tuple(x.shape[-len(shape) :]) != shape:
         raise ValueError(
             f"normalized_shape must be the last axes of x with shape {tuple(x.shape)}, "
-            f"for example ({x.shape[-1] if x.ndim else 1},); got {shape}."
+            f"for example ({x.shape[-1]},); got {shape}."
         )
     return shape

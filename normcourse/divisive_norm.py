@@ -8,7 +8,7 @@ normalization as a special case. Layout (N, C, ...): i and j are channels; each 
 sample is normalized on its own.
 """
 
-from math import inf, prod
+from math import prod
 from numbers import Real
 
 from normcourse import checks, core
@@ -24,7 +24,13 @@ __all__ = [
 ]
 
 
-def divisive_norm(x: Array, weight: Array, sigma=1.0, gain=1.0, exponent: float = 2.0) -> Array:
+def divisive_norm(
+    x: Array,
+    weight: Array,
+    sigma: Array | float = 1.0,
+    gain: Array | float = 1.0,
+    exponent: float = 2.0,
+) -> Array:
     r"""Divide a power of each channel's drive by the pooled powers of all channels.
 
     .. math:: y_i = \gamma_i \frac{D_i^n}{\sigma_i^n + \sum_j w_{ij} D_j^n}, \qquad D = \max(x, 0)
@@ -47,7 +53,7 @@ def divisive_norm(x: Array, weight: Array, sigma=1.0, gain=1.0, exponent: float 
     Source: Heeger 1992, Visual Neuroscience 9; Carandini & Heeger 2012, Nat. Rev. Neurosci. 13.
     """
     _check(x, weight, sigma=sigma, gain=gain)
-    _check_number("exponent", exponent, 1)
+    checks.check_number("exponent", exponent, 1)
     drive, half, _ = _scale(_flat(x).clip(0), _vector(sigma))
     power = drive**exponent
     y = _vector(gain) * power / (half**exponent + _pool(weight, power))
@@ -55,7 +61,12 @@ def divisive_norm(x: Array, weight: Array, sigma=1.0, gain=1.0, exponent: float 
 
 
 def divisive_norm_backward(
-    dy: Array, x: Array, weight: Array, sigma=1.0, gain=1.0, exponent: float = 2.0
+    dy: Array,
+    x: Array,
+    weight: Array,
+    sigma: Array | float = 1.0,
+    gain: Array | float = 1.0,
+    exponent: float = 2.0,
 ) -> tuple[Array, Array, Array | None, Array | None]:
     r"""Gradients of :func:`divisive_norm`: (dx, dweight, dsigma, dgain).
 
@@ -66,13 +77,18 @@ def divisive_norm_backward(
         dw_{ij} = \sum t_i D_j^n \quad d\sigma_i = \sum t_i\,n\,\sigma_i^{n-1} \quad
         d\gamma_i = \sum dy_i \frac{D_i^n}{d_i}
 
-    dx is 0 where x <= 0. None stands for the gradient of a parameter that is a number.
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, weight, sigma, gain, exponent: as they were given to :func:`divisive_norm`.
+
+    Returns:
+        dx, 0 where x <= 0; dweight; dsigma and dgain, each None for a parameter that is a number.
 
     Raises:
         TypeError, ValueError: as :func:`divisive_norm`; ``dy`` is not like ``x``.
     """
     _check(x, weight, sigma=sigma, gain=gain)
-    _check_number("exponent", exponent, 1)
+    checks.check_number("exponent", exponent, 1)
     checks.check_gradient("dy", dy, x)
     drive, half, scale = _scale(_flat(x).clip(0), _vector(sigma))
     power, gamma = drive**exponent, _vector(gain)
@@ -86,7 +102,9 @@ def divisive_norm_backward(
     return dx, _pool_gradient(t, power, weight), dsigma, _sum(g * power, gain)
 
 
-def signed_divisive_norm(x: Array, weight: Array, bias=1.0, power: float = 0.5) -> Array:
+def signed_divisive_norm(
+    x: Array, weight: Array, bias: Array | float = 1.0, power: float = 0.5
+) -> Array:
     r"""Divide each channel by a power of the pooled squares of all channels; signs stay.
 
     .. math:: y_i = \frac{x_i}{\bigl(b_i + \sum_j w_{ij} x_j^2\bigr)^p}
@@ -108,14 +126,14 @@ def signed_divisive_norm(x: Array, weight: Array, bias=1.0, power: float = 0.5) 
     Source: Ren et al. 2016, arXiv:1611.04520; Ballé et al. 2015, arXiv:1511.06281.
     """
     _check(x, weight, bias=bias)
-    _check_number("power", power)
+    checks.check_number("power", power)
     u, floor, scale = _scale(_flat(x), _vector(bias) ** 0.5)
     y = u * scale ** (1 - 2 * power) / (floor * floor + _pool(weight, u * u)) ** power
     return narrow(y.reshape(x.shape), x)
 
 
 def signed_divisive_norm_backward(
-    dy: Array, x: Array, weight: Array, bias=1.0, power: float = 0.5
+    dy: Array, x: Array, weight: Array, bias: Array | float = 1.0, power: float = 0.5
 ) -> tuple[Array, Array, Array | None]:
     r"""Gradients of :func:`signed_divisive_norm`: (dx, dweight, dbias).
 
@@ -125,13 +143,18 @@ def signed_divisive_norm_backward(
         dx_j = dy_j\,d_j^{-p} + 2 x_j \sum_i w_{ij} t_i \qquad
         dw_{ij} = \sum t_i x_j^2 \qquad db_i = \sum t_i
 
-    None stands for the gradient of a bias that is a number.
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, weight, bias, power: as they were given to :func:`signed_divisive_norm`.
+
+    Returns:
+        dx; dweight; dbias, None for a bias that is a number.
 
     Raises:
         TypeError, ValueError: as :func:`signed_divisive_norm`; ``dy`` is not like ``x``.
     """
     _check(x, weight, bias=bias)
-    _check_number("power", power)
+    checks.check_number("power", power)
     checks.check_gradient("dy", dy, x)
     dx, t, u, scale = _signed_backward(dy, x, weight, bias, power)
     return dx, _pool_gradient(t, u * u, weight), _sum(t / scale / scale, bias)
@@ -171,6 +194,13 @@ def local_response_norm_backward(
     dy: Array, x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
     """Gradient of :func:`local_response_norm`, dx: that of the signed form with its pool.
+
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, size, alpha, beta, k: as they were given to :func:`local_response_norm`.
+
+    Returns:
+        Array with the shape and dtype of ``x``.
 
     Raises:
         TypeError, ValueError: as :func:`local_response_norm`; ``dy`` is not like ``x``.
@@ -229,9 +259,9 @@ def _neighbours(x, size, alpha, beta, k):
     checks.check_array("x", x)
     checks.check_rank(x, 3, "(N, C, L), (N, C, H, W) or longer")
     checks.check_integer("size", size)
-    _check_number("alpha", alpha, 0)
-    _check_number("beta", beta)
-    _check_number("k", k)
+    checks.check_number("alpha", alpha, 0)
+    checks.check_number("beta", beta)
+    checks.check_number("k", k)
     some = x[:1].sum(core.all_but_channels(x))  # (C,), whatever it holds
     place = ((some == some) | (some != some)).cumsum(0)  # 1, 2, ..., C in the library of x
     ahead = place.reshape((1, -1)) - place.reshape((-1, 1))
@@ -246,15 +276,7 @@ def _check(x, weight, **parameters):
     checks.check_shape("weight", weight, (x.shape[1],) * 2, x, "a row and a column per channel")
     for name, p in parameters.items():
         if isinstance(p, Real):
-            _check_number(name, p)
+            checks.check_number(name, p)
         else:
             checks.check_array(name, p, like=x)
             checks.check_channels(name, p, x)
-
-
-def _check_number(name, value, least=None):
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}.")
-    if not (0 < value < inf if least is None else least <= value < inf):
-        bound = "above 0" if least is None else f"at least {least}"
-        raise ValueError(f"{name} must be {bound} and finite, got {value}.")

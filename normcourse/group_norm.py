@@ -8,7 +8,7 @@ without its weight; a group for each channel is instance normalization.
 """
 
 from normcourse import checks, core
-from normcourse.core import Array, narrow, per_channel, widen
+from normcourse.core import Array, narrow, per_channel
 
 __all__ = ["group_norm", "group_norm_backward"]
 
@@ -103,4 +103,4 @@ def _groups(
     groups = x.reshape((n, num_groups, channels // num_groups, *positions))
     axes = tuple(range(2, groups.ndim))
     checks.check_count(groups, axes, "group", "Use fewer groups.")
-    return widen(groups), axes
+    return groups, axes

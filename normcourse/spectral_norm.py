@@ -50,7 +50,7 @@ def power_iteration(
             f"weight_matrix must have two axes, got shape {tuple(weight_matrix.shape)}. "
             "Try as_matrix(weight)."
         )
-    matrix = _matrix(weight_matrix, 0, u=u, v=v)
+    matrix = _matrix(weight_matrix, 0, u, v)
     checks.check_integer("n", n, least=0)
     checks.check_eps(eps)
     new_u, new_v = widen(u), widen(v)
@@ -82,7 +82,7 @@ def spectral_norm(weight: Array, u: Array, v: Array, dim: int = 0) -> Array:
 
     Source: Miyato et al. 2018, arXiv:1802.05957, equations 7 and 8.
     """
-    sigma = _sigma(_matrix(weight, dim, u=u, v=v), u, v)
+    sigma = _sigma(_matrix(weight, dim, u, v), u, v)
     return narrow(widen(weight) / sigma, weight)
 
 
@@ -103,7 +103,7 @@ def spectral_norm_backward(dy: Array, weight: Array, u: Array, v: Array, dim: in
     Raises:
         TypeError, ValueError: as :func:`spectral_norm`; ``dy`` is not like ``weight``.
     """
-    sigma = _sigma(_matrix(weight, dim, u=u, v=v, dy=dy), u, v)
+    sigma = _sigma(_matrix(weight, dim, u, v, dy), u, v)
     dy, what = widen(dy), widen(weight) / sigma
     before, h, after = _split(weight, dim)
     uv = widen(u).reshape((1, h, 1)) * widen(v).reshape((before, 1, after))
@@ -161,21 +161,14 @@ def _unit(x: Array, old: Array, eps: float) -> Array:
     return x * (scale / (scale * norm).clip(eps)) + zero * old
 
 
-def _matrix(weight: Array, dim: int, **arrays: Array) -> Array:
+def _matrix(weight, dim, u, v, dy=None):
     """The weight as a matrix, in at least float32, after a check of all arguments."""
     matrix = as_matrix(weight, dim)
     h, w = matrix.shape
-    shapes = {"u": (h,), "v": (w,), "dy": tuple(weight.shape)}
-    for name, array in arrays.items():
-        checks.check_array(name, array)
-        if hasattr(array, "astype") != hasattr(weight, "astype"):
-            raise TypeError(
-                f"{name} is a {type(array).__module__}.{type(array).__name__} but weight is a "
-                f"{type(weight).__module__}.{type(weight).__name__}. Use one library."
-            )
-        if tuple(array.shape) != shapes[name]:
-            raise ValueError(
-                f"{name} must have shape {shapes[name]} for weight with shape "
-                f"{tuple(weight.shape)} and dim={dim}; got {tuple(array.shape)}."
-            )
+    checks.check_shape("u", u, (h,), weight, "one entry per index along dim", False, "weight")
+    checks.check_shape(
+        "v", v, (w,), weight, "one entry per index of all axes but dim", False, "weight"
+    )
+    if dy is not None:
+        checks.check_gradient("dy", dy, weight, of="weight")
     return widen(matrix)

@@ -16,8 +16,6 @@ __all__ = [
     "switchable_norm_inference_backward",
 ]
 
-Gradients = tuple[Array, Array, Array, Array | None, Array | None]
-
 
 def switchable_norm(
     x: Array,
@@ -62,7 +60,7 @@ def switchable_norm_backward(
     weight: Array | None = None,
     bias: Array | None = None,
     eps: float = 1e-5,
-) -> Gradients:
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
     r"""Gradients of :func:`switchable_norm`: (dx, dmean_weight, dvar_weight, dweight, dbias).
 
     With :math:`g = dy\,\gamma`, r one over the root, and means over what shares statistic k,
@@ -73,7 +71,12 @@ def switchable_norm_backward(
         dw_k = -\sum r g\,\mu_k \qquad dw'_k = -\tfrac12 \sum r^2 g\,\hat x\,\sigma_k^2 \qquad
         d\lambda_k = w_k \Bigl(dw_k - \sum_j w_j\,dw_j\Bigr)
 
-    None stands for the gradient of a parameter that is None.
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, mean_weight, var_weight, weight, bias, eps: as in :func:`switchable_norm`.
+
+    Returns:
+        Five gradients, each like its input; None for a parameter that is None.
 
     Raises:
         TypeError, ValueError: as :func:`switchable_norm`; ``dy`` is not like ``x``.
@@ -101,6 +104,9 @@ def switchable_norm_inference(
             the old, of a variance that is unbiased only within an instance.
         mean_weight, var_weight, weight, bias, eps: as in :func:`switchable_norm`.
 
+    Returns:
+        Array with the shape and dtype of ``x``.
+
     Raises:
         TypeError, ValueError: as :func:`switchable_norm`.
     """
@@ -119,10 +125,18 @@ def switchable_norm_inference_backward(
     weight: Array | None = None,
     bias: Array | None = None,
     eps: float = 1e-5,
-) -> Gradients:
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
     """Gradients of :func:`switchable_norm_inference`, in the order of the backward above.
 
     The running statistics are constants: dx loses its two terms with k = batch.
+
+    Args:
+        dy: gradient of the loss with respect to the result, shape of ``x``.
+        x, running_mean, running_var, mean_weight, var_weight, weight, bias, eps: as they were
+            given to :func:`switchable_norm_inference`.
+
+    Returns:
+        Five gradients, as :func:`switchable_norm_backward`.
 
     Raises:
         TypeError, ValueError: as :func:`switchable_norm_inference`; ``dy`` is not like ``x``.

@@ -34,7 +34,7 @@ def weight_norm(v: Array, g: Array, dim: int | None = 0) -> Array:
 
     Source: Salimans & Kingma 2016, arXiv:1602.07868, equation 2.
     """
-    vhat, _, _ = _direction(v, _check(v, dim, g=g))
+    vhat, _, _ = _direction(v, _check(v, dim, g))
     return narrow(widen(g) * vhat, v)
 
 
@@ -137,7 +137,7 @@ def _shape_of_g(v: Array, axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape) if len(axes) < v.ndim else ()
 
 
-def _check(v: Array, dim: int | None, **arrays: Array) -> tuple[int, ...]:
+def _check(v, dim, g=None, dw=None):
     """Check the arguments; return the axes that make a vector: all but ``dim``."""
     checks.check_array("v", v)
     if dim is not None and (not isinstance(dim, Integral) or isinstance(dim, bool)):
@@ -149,17 +149,10 @@ def _check(v: Array, dim: int | None, **arrays: Array) -> tuple[int, ...]:
             f"for shape {shape}; got {dim}."
         )
     axes = tuple([a for a in range(v.ndim) if axis == -1 or a != axis % v.ndim])
-    for name, array in arrays.items():
-        checks.check_array(name, array)
-        if hasattr(array, "astype") != hasattr(v, "astype"):
-            raise TypeError(
-                f"{name} is a {type(array).__module__}.{type(array).__name__} but v is a "
-                f"{type(v).__module__}.{type(v).__name__}. Use one library for all arguments."
-            )
-        expected = _shape_of_g(v, axes) if name == "g" else shape
-        if tuple(array.shape) != expected:
-            raise ValueError(
-                f"{name} must have shape {expected} for v with shape {shape} and dim={dim}; "
-                f"got {tuple(array.shape)}."
-            )
+    if g is not None:
+        checks.check_shape(
+            "g", g, _shape_of_g(v, axes), v, "one length per index along dim", of="v"
+        )
+    if dw is not None:
+        checks.check_gradient("dw", dw, v, of="v")
     return axes

@@ -8,6 +8,7 @@ gradient; values that start at their minimum start at raw = 2^-18, where trainin
 """
 
 from functools import wraps
+from typing import Any
 
 import torch
 
@@ -25,11 +26,11 @@ from normcourse.divisive_norm import (
 __all__ = ["GDN", "DivisiveNorm", "LocalResponseNorm"]
 
 
-def _without_autocast(function):
+def _without_autocast(function: Any) -> Any:
     """Autocast would round the pools, which are matrix products, to half precision."""
 
     @wraps(function)
-    def run(first, *rest):
+    def run(first: Any, *rest: Any) -> Any:
         if first.device.type == "meta" or not torch.is_autocast_enabled(first.device.type):
             return function(first, *rest)
         with torch.autocast(first.device.type, enabled=False):
@@ -38,11 +39,11 @@ def _without_autocast(function):
     return run
 
 
-def _differentiable(forward, backward, wrt):
+def _differentiable(forward: Any, backward: Any, wrt: Any) -> Any:
     return with_backward(_without_autocast(forward), _without_autocast(backward), wrt)
 
 
-def _local_response_norm_backward(*arguments):
+def _local_response_norm_backward(*arguments: Any) -> Any:
     return (local_response_norm_backward(*arguments),)
 
 
@@ -51,11 +52,11 @@ _signed = _differentiable(signed_divisive_norm, signed_divisive_norm_backward, "
 _lrn = _differentiable(local_response_norm, _local_response_norm_backward, "x")
 
 
-def _raw(value, minimum):
+def _raw(value: Any, minimum: Any) -> Any:
     return torch.nn.Parameter((value - minimum).clamp(min=2.0**-36).sqrt())
 
 
-def _value(raw, minimum=0.0):
+def _value(raw: Any, minimum: Any = 0.0) -> Any:
     return minimum + raw * raw
 
 
@@ -92,12 +93,12 @@ class LocalResponseNorm(torch.nn.Module):
 
 
 class _Pooled(torch.nn.Module):
-    def __init__(self, num_channels):
+    def __init__(self, num_channels: Any) -> None:
         checks.check_integer("num_channels", num_channels)
         super().__init__()
         self.num_channels = num_channels
 
-    def _check(self, input):
+    def _check(self, input: Any) -> None:
         name = type(self).__name__
         if input.dim() < 2:
             raise ValueError(
@@ -158,7 +159,7 @@ class DivisiveNorm(_Pooled):
             raise ValueError(f"sigma must be above {self.minimum} and finite, got {sigma}.")
         self.canonical = canonical
         self.exponent = exponent
-        like = {"device": device, "dtype": dtype}
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         pool = torch.full((num_channels, num_channels), 1 / num_channels, **like)
         self.raw_weight = _raw(pool, 0.0)
         self.raw_sigma = _raw(torch.full((num_channels,), sigma, **like), self.minimum)
@@ -228,7 +229,7 @@ class GDN(_Pooled):
             raise ValueError(f"gamma_init must be zero or positive, got {gamma_init}.")
         self.beta_min = beta_min
         self.gamma_init = gamma_init
-        like = {"device": device, "dtype": dtype}
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.raw_beta = _raw(torch.ones(num_channels, **like), beta_min)
         self.raw_gamma = _raw(gamma_init * torch.eye(num_channels, **like), 0.0)
 

@@ -1,5 +1,7 @@
 """Switchable normalization as modules, built and used like ``torch.nn.BatchNorm2d``."""
 
+from typing import Any
+
 import torch
 
 from normcourse.autograd import with_backward
@@ -58,7 +60,7 @@ class _SwitchableNorm(_BatchNorm):
         *,
         bias: bool = True,
     ) -> None:
-        like = {"device": device, "dtype": dtype}
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         super().__init__(
             num_features, eps, momentum, affine, track_running_stats, **like, bias=bias
         )
