@@ -2,11 +2,13 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 from normcourse.lab.execute import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)
+pytest.register_assert_rewrite("techniques")
 # A busy machine is no failure of a property.
 settings.register_profile("course", settings(), deadline=None)
 settings.load_profile("course")

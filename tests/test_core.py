@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from normcourse import mean_and_variance, standardize, standardize_backward
+from normcourse import mean_and_variance, merge_statistics, standardize, standardize_backward
 
 floats = st.floats(-1e3, 1e3).map(lambda v: round(v, 6))
 
@@ -36,6 +36,51 @@ def test_the_mean_is_right_to_the_last_place():
     x = (np.random.default_rng(0).normal(size=(100_000, 2)) + 1e4).astype(np.float32)
     mean, _ = mean_and_variance(x, 0)
     np.testing.assert_array_max_ulp(mean[0], x.astype(float).mean(0).astype(np.float32), 1)
+
+
+@given(array_and_axis(), st.data())
+def test_statistics_of_two_parts_merge_to_those_of_the_whole(case, data):
+    x, axis = case
+    cut = data.draw(st.integers(1, x.shape[axis[0]] - 1))
+    parts = np.split(x, [cut], axis[0])
+    statistics = [(np.prod([p.shape[a] for a in axis]), *mean_and_variance(p, axis)) for p in parts]
+    n, *merged = merge_statistics(*statistics)
+    assert n == np.prod([x.shape[a] for a in axis])
+    for a, b in zip(merged, mean_and_variance(x, axis), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_numbers_have_no_statistics():
+    """But of no samples there are no statistics to have."""
+    with pytest.raises(ValueError, match=r"x is empty, shape \(0, 3\)"):
+        mean_and_variance(np.ones((0, 3)), 0)
+    assert [a.shape for a in mean_and_variance(np.ones((0, 3)), 1)] == [(0, 1)] * 2
+
+
+WRONG = {
+    "none": ((2, 3), None, TypeError, "axis must be an int or a tuple of ints, got None"),
+    "list": ((2, 3), [0], TypeError, r"axis must be an int or a tuple of ints, got \[0\]"),
+    "float": ((2, 3), 1.0, TypeError, "axis must be an int or a tuple of ints, got 1.0"),
+    "truth": ((2, 3), True, TypeError, "axis must be an int or a tuple of ints, got True"),
+    "empty": ((2, 3), (), ValueError, r"axis must name axes of x, -2 to 1 .*\(2, 3\); got \(\)"),
+    "too far": ((2, 3), 2, ValueError, "axis must name axes of x, -2 to 1 .*got 2"),
+    "twice": ((2, 3), (1, -1), ValueError, r"axis names an axis twice: \(1, -1\)"),
+    "no axes": ((), 0, ValueError, r"x must have at least 1 axis.*\(\)"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_name_the_axis(name):
+    shape, axis, error, message = WRONG[name]
+    x = np.ones(shape)
+    for call in (
+        lambda: standardize(x, axis),
+        lambda: standardize_backward(x, x, axis),
+        lambda: mean_and_variance(x, axis),
+    ):
+        with pytest.raises(error, match=message):
+            call()
 
 
 @given(array_and_axis(), st.floats(-100, 100), st.floats(0.1, 10))

@@ -158,7 +158,7 @@ def test_an_empty_batch_leaves_the_statistics():
 
 
 def network(nn, wrap=torch.nn.utils.parametrizations):
-    """A small network for 8 x 8 digits in which every layer of ``nn`` that torch has, too, works."""
+    """A small network for 8 x 8 digits: each layer of ``nn`` that torch has, too, is in it."""
     return torch.nn.Sequential(
         torch.nn.Conv2d(1, 8, 3),
         nn.BatchNorm2d(8),
@@ -361,7 +361,7 @@ def test_instance_norm_checks_channels_where_it_uses_them():
     with pytest.warns(UserWarning, match="3 channels, num_features=4"):
         normcourse.nn.InstanceNorm1d(4)(x)
     for keyword in ("affine", "track_running_stats"):
-        with pytest.raises(ValueError, match="3 channels.*num_features=4"):
+        with pytest.raises(ValueError, match=r"3 channels.*num_features=4"):
             normcourse.nn.InstanceNorm1d(4, **{keyword: True})(x)
 
 

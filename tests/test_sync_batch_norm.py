@@ -108,5 +108,5 @@ def test_converts_batch_normalization_within_a_network():
 def test_errors_name_what_would_work():
     with pytest.raises(ValueError, match=r"at least 2 axes.*\(3,\)"):
         normcourse.nn.SyncBatchNorm(C)(torch.randn(3))
-    with pytest.raises(ValueError, match="2 channels.*num_features=3"):
+    with pytest.raises(ValueError, match=r"2 channels.*num_features=3"):
         normcourse.nn.SyncBatchNorm(C)(torch.randn(4, 2))
