@@ -45,7 +45,6 @@ from normcourse.weight_norm import (
     norm_except_dim,
     weight_norm,
     weight_norm_backward,
-    weight_norm_init,
 )
 
 __version__ = "0.1.0"
@@ -88,5 +87,4 @@ __all__ = [
     "update_running_statistics",
     "weight_norm",
     "weight_norm_backward",
-    "weight_norm_init",
 ]

@@ -7,10 +7,10 @@ A weight vector is written as a length g and a direction v, learned apart. No da
 
 from numbers import Integral
 
-from normcourse import checks, core
+from normcourse import checks
 from normcourse.core import Array, narrow, widen
 
-__all__ = ["norm_except_dim", "weight_norm", "weight_norm_backward", "weight_norm_init"]
+__all__ = ["norm_except_dim", "weight_norm", "weight_norm_backward"]
 
 
 def weight_norm(v: Array, g: Array, dim: int | None = 0) -> Array:
@@ -83,34 +83,6 @@ def norm_except_dim(v: Array, dim: int | None = 0) -> Array:
     axes = _check(v, dim)
     vhat, _, _ = _direction(v, axes)
     return narrow(_sum(widen(v) * vhat, axes).reshape(_shape_of_g(v, axes)), v)
-
-
-def weight_norm_init(x: Array, eps: float = 1e-5) -> tuple[Array, Array]:
-    r"""Data-dependent start: (g, b), each (C,), that normalize the outputs on a first batch.
-
-    .. math:: g = \frac{1}{\sqrt{\sigma^2 + \varepsilon}} \qquad b = -\mu\, g
-
-    Args:
-        x: (N, C, ...), what the layer makes of that batch with g = 1 and no bias. For this batch,
-            and for no other, g x + b is what :func:`normcourse.batch_norm` returns.
-        eps: added to the variance; 0 in the paper.
-
-    Returns:
-        (g, b), each (C,), in the dtype of ``x``.
-
-    Raises:
-        TypeError, ValueError: as :func:`normcourse.batch_norm`.
-
-    Source: Salimans & Kingma 2016, arXiv:1602.07868, equations 5 and 6.
-    """
-    checks.check_array("x", x)
-    checks.check_rank(x, 2, "(N, C, ...)")
-    checks.check_eps(eps)
-    axes = core.all_but_channels(x)
-    checks.check_count(x, axes, "channel", "Use a larger batch.")
-    mean, variance = core.mean_and_variance(x, axes)
-    g = 1 / (variance + eps) ** 0.5
-    return narrow(g.reshape(-1), x), narrow((-mean * g).reshape(-1), x)
 
 
 def _direction(v: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:

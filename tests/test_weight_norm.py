@@ -11,13 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import parametrizations as torchs
 
-from normcourse import batch_norm
 from normcourse.nn.utils import parametrizations as ours
 from normcourse.weight_norm import (
     norm_except_dim,
     weight_norm,
     weight_norm_backward,
-    weight_norm_init,
 )
 
 SHAPES = [(5,), (4, 3), (1, 6), (6, 1), (4, 3, 5), (2, 3, 3, 2), (2, 3, 2, 3, 2)]
@@ -270,27 +268,6 @@ def test_minus_one_is_everything_and_not_the_last_axis():
     torch.testing.assert_close(weight_norm(v, norm_except_dim(v, None), -1), v)
 
 
-# ---- data-dependent initialization ---------------------------------------------------------
-
-
-def test_the_data_dependent_start_is_batch_norm_on_the_first_batch_only():
-    r = np.random.default_rng(0)
-    first, second = r.normal(3, 2, size=(2, 64, 5))
-    v = r.normal(size=(4, 5))
-    unit = weight_norm(v, np.ones((4, 1)))
-    g, b = weight_norm_init(first @ unit.T)
-    y = first @ weight_norm(v, g[:, None]).T + b
-    np.testing.assert_allclose(y, batch_norm(first @ unit.T), atol=1e-12)
-    np.testing.assert_allclose(y.mean(0), 0, atol=1e-12)
-    np.testing.assert_allclose(y.std(0), 1, rtol=1e-4)
-    z = second @ weight_norm(v, g[:, None]).T + b
-    assert abs(z - batch_norm(second @ unit.T)).max() > 0.1
-    images = r.normal(3, 2, size=(2, 3, 4, 4))
-    g, b = weight_norm_init(images)
-    scaled = images * g[:, None, None] + b[:, None, None]
-    np.testing.assert_allclose(scaled, batch_norm(images), atol=1e-12)
-
-
 # ---- the parametrization -------------------------------------------------------------------
 
 MODULES = {
@@ -497,13 +474,6 @@ WRONG = {
     ),
     "gradient's type": (lambda: weight_norm_backward(1.0, V, G), TypeError, "dw must be an array"),
     "norm": (lambda: norm_except_dim(V, 5), ValueError, "dim.*got 5"),
-    "init's rank": (lambda: weight_norm_init(np.ones(3)), ValueError, "at least 2 axes"),
-    "init's count": (
-        lambda: weight_norm_init(np.ones((1, 3))),
-        ValueError,
-        "one value per channel",
-    ),
-    "init's eps": (lambda: weight_norm_init(V, -1.0), ValueError, "eps.*-1"),
     "no module": (lambda: ours.weight_norm(V), TypeError, "module must be.*ndarray"),
     "name": (
         lambda: ours.weight_norm(LINEAR, "wieght"),
