@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-com
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve site test notebooks lab format lock clean
+.PHONY: help serve site test bench agreement notebooks lab format lock clean
 
 help: ## list these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -23,7 +23,14 @@ site: $(VENV)/.site ## build the site from the stored outputs into _build/html
 test: $(VENV)/.full site ## run every test: package, notebooks, site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/mypy
 	@$(BIN)/pytest -n 2 --dist loadfile --nbval
+
+bench: $(VENV)/.full ## time each technique beside torch.nn and NumPy
+	@$(BIN)/python benchmarks/speed.py
+
+agreement: $(VENV)/.full ## compare each technique with torch, scikit-learn and float64
+	@$(BIN)/python benchmarks/agreement.py
 
 notebooks: $(VENV)/.full ## execute every notebook in place
 	@$(BIN)/python -m normcourse.lab.execute

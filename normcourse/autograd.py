@@ -7,6 +7,7 @@ statistics again. Under ``torch.compile`` forward and backward are one graph, in
 expressions are computed once: there the statistics are kept, and nothing is done twice.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +31,8 @@ def with_backward(
 
     Returns:
         A function of the arguments of ``forward``, all of them, by position. It can be
-        differentiated twice, compiled, exported, and used under ``torch.func.vmap``.
+        differentiated twice and in forward mode, compiled, exported, and used under
+        ``torch.func.vmap``.
     """
     names = list(inspect.signature(forward).parameters)
     places = [names.index(name) for name in wrt.split()]
@@ -60,4 +62,15 @@ def with_backward(
             return tuple(gradients)
 
     WithBackward.__name__ = WithBackward.__qualname__ = f"{forward.__name__}_with_backward"
-    return WithBackward.apply
+    # Without a gradient the compiler counts the parameters of the forward, to call it right.
+    functools.update_wrapper(WithBackward.forward, forward)
+
+    @functools.wraps(forward)
+    def apply(*arguments: Any) -> torch.Tensor:
+        # In forward mode the chapters' forward is differentiated step by step: a directional
+        # derivative keeps no arrays, so there is nothing for the closed form to save.
+        if torch.autograd.forward_ad._current_level >= 0:
+            return forward(*arguments)
+        return WithBackward.apply(*arguments)
+
+    return apply
