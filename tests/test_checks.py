@@ -3,6 +3,8 @@
 import inspect
 import re
 import traceback
+from math import prod
+from numbers import Real
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -15,9 +17,22 @@ from hypothesis import strategies as st
 import normcourse
 
 TECHNIQUES = ["batch_norm", "batch_norm_inference", "layer_norm", "instance_norm", "group_norm"]
-FUNCTIONS = [f"{name}{end}" for name in (*TECHNIQUES, "rms_norm") for end in ("", "_backward")]
-FUNCTIONS += ["standardize", "standardize_backward", "mean_and_variance"]
+TECHNIQUES += ["rms_norm", "weight_norm", "spectral_norm", "divisive_norm", "signed_divisive_norm"]
+TECHNIQUES += ["local_response_norm", "switchable_norm", "switchable_norm_inference", "standardize"]
+FUNCTIONS = [f"{name}{end}" for name in TECHNIQUES for end in ("", "_backward")]
+FUNCTIONS += ["mean_and_variance", "norm_except_dim", "as_matrix", "power_iteration"]
 FUNCTIONS += ["update_running_statistics", "update_running_instance_statistics"]
+# What the result is like, where the name does not say it: an argument for each, in their order.
+LIKE = {
+    "weight_norm": "v",
+    "weight_norm_backward": "v g",
+    "spectral_norm": "weight",
+    "spectral_norm_backward": "weight",
+    "power_iteration": "u v",
+    "update_running_statistics": "running_mean running_var",
+    "update_running_instance_statistics": "running_mean running_var",
+}
+GRADIENTS = "x mean_weight var_weight weight sigma gain bias"
 
 ODD = [None, "text", b"bytes", 2.5, 1, -1, True, 1j, (), [], [1.0, 2.0], {}, object, np.float32(1)]
 ODD += [np.ones(2, int), np.ones(2, bool), np.ones(2, complex), np.array(["a"]), np.array([None])]
@@ -44,70 +59,114 @@ KINDS = {
 }
 
 
+SETTINGS = {
+    "momentum": [0, 0.1, 1.0, np.float32(0.3), np.array(0.5)],
+    "exponent": [1, 2.0, 3.5],
+    "power": [0.25, 0.5, 1],
+    "size": [1, 2, 3, 6],
+    "alpha": [0, 1e-4, 1.0],
+    "beta": [0.5, 0.75, 1],
+    "k": [1, 2.0, 1e-3],
+    "n": [0, 1, 2, 15],
+}
+
+
+def shapes(name, shape, dim, last):
+    """The shapes of all array arguments; the first one is the input, with this ``shape``."""
+    channels = shape[1:2]
+    if "weight_norm" in name or name == "norm_except_dim":
+        g = () if dim is None else (1,) * dim + shape[dim : dim + 1] + (1,) * (len(shape) - dim - 1)
+        return {"v": shape, "dw": shape, "g": g}
+    if "spectral" in name or name in ("as_matrix", "power_iteration"):
+        vectors = {"u": shape[dim : dim + 1], "v": (prod(shape[:dim]) * prod(shape[dim + 1 :]),)}
+        return dict.fromkeys(("weight", "weight_matrix", "dy"), shape) | vectors
+    right = dict.fromkeys(("x", "dy", "dxhat"), shape)
+    vectors = ["weight", "bias", "mean", "var", "running_mean", "running_var", "sigma", "gain"]
+    right |= dict.fromkeys(vectors, channels) | dict.fromkeys(("mean_weight", "var_weight"), (3,))
+    if "divisive" in name:
+        right["weight"] = channels * 2
+    if name.startswith(("layer", "rms")):
+        right["weight"] = right["bias"] = shape[last:]
+    return right
+
+
 @st.composite
 def calls(draw, function):
     """Keyword arguments: most of them right, each now and then odd."""
+    name = function.__name__
     least = draw(st.sampled_from([0, 2, 3, 3]))
     sides = st.sampled_from([0, 1, 2, 2, 3, 4])
-    shape = tuple(draw(st.lists(sides, min_size=least, max_size=6)))
+    most = 2 if name == "power_iteration" else 6
+    shape = tuple(draw(st.lists(sides, min_size=min(least, most), max_size=most)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     as_torch, dtype = draw(st.booleans()), draw(st.sampled_from(FLOATS))
     kind = draw(st.sampled_from(sorted(KINDS)))
     odd = lambda: draw(st.integers(0, 19)) == 19  # noqa: E731
 
-    def array(shape, kind="normal"):
+    def array(shape, kind="normal", positive=False):
         values = KINDS[kind](rng.normal(size=shape)).clip(-6e4, 6e4)
+        values = values**2 + 1e-3 if positive else values
         a = np.asarray(values, draw(st.sampled_from(DTYPES)) if odd() else dtype)
         return torch.from_numpy(a) if as_torch else a
 
     given = {}
     last = draw(st.integers(0, max(len(shape) - 1, 0)))
-    channels = shape[1:2]
-    for name in inspect.signature(function).parameters:
+    dim = 0 if name == "power_iteration" else last
+    if "weight_norm" in name and draw(st.booleans()):
+        dim = None
+    right = shapes(name, shape, dim, last)
+    parameters = inspect.signature(function).parameters
+    main = next(p for p in right if p in parameters)
+    for p, parameter in parameters.items():
         if odd():
-            given[name] = draw(st.sampled_from(ODD))
-        elif name == "x":
-            given[name] = array(shape, kind)
-        elif name in ("dy", "dxhat"):
-            given[name] = array(shape)
-        elif name in ("weight", "bias"):
-            right = shape[last:] if "normalized_shape" in given else channels
-            given[name] = draw(st.sampled_from([None, array(right)]))
-        elif name in ("mean", "running_mean"):
-            given[name] = array(channels)
-        elif name in ("var", "running_var"):
-            given[name] = array(channels) ** 2
-        elif name == "normalized_shape":
-            given[name] = shape[last:]
-        elif name == "num_groups":
-            divisors = [g for n in channels for g in range(1, n + 1) if n % g == 0]
-            given[name] = draw(st.sampled_from(divisors or [1]))
-        elif name == "axis":
+            given[p] = draw(st.sampled_from(ODD))
+        elif p in right:
+            positive = "var" in p or ("divisive" in name and p not in ("x", "dy"))
+            given[p] = array(right[p], kind if p == main else "normal", positive)
+            if parameter.default is not inspect.Parameter.empty and draw(st.booleans()):
+                given[p] = parameter.default
+        elif p == "normalized_shape":
+            given[p] = shape[last:]
+        elif p == "num_groups":
+            divisors = [g for n in shape[1:2] for g in range(1, n + 1) if n % g == 0]
+            given[p] = draw(st.sampled_from(divisors or [1]))
+        elif p == "axis":
             axes = list(range(-len(shape), len(shape))) or [0]
             one = st.sampled_from(axes)
-            given[name] = draw(one | st.lists(one, max_size=3, unique=True).map(tuple))
-        elif name == "eps":
-            none = [None] * function.__name__.startswith("rms")
-            given[name] = draw(st.sampled_from(EPS + none + ODD_EPS * odd()))
+            given[p] = draw(one | st.lists(one, max_size=3, unique=True).map(tuple))
+        elif p == "dim":
+            given[p] = dim
+        elif p == "eps":
+            none = [None] * name.startswith("rms")
+            given[p] = draw(st.sampled_from(EPS + none + ODD_EPS * odd()))
         else:
-            assert name == "momentum"
-            given[name] = draw(st.sampled_from([0, 0.1, 1.0, np.float32(0.3), np.array(0.5)]))
+            given[p] = draw(st.sampled_from(SETTINGS[p] + ODD_EPS * odd()))
     return given
 
 
 def expected(function, given):
     """The arguments that the results are like; None for no result."""
     name = function.__name__
-    if name.startswith("update"):
-        return [given["running_mean"], given["running_var"]]
     if name == "mean_and_variance":
         like = given["x"].sum(given["axis"], keepdims=True)
         if like.dtype.itemsize == 2:
             like = like.float() if isinstance(like, torch.Tensor) else like.astype("float32")
         return [like, like]
-    if not name.endswith("_backward"):
+    if name == "norm_except_dim":
+        v, dim = given["v"], given["dim"]
+        axes = tuple(a for a in range(v.ndim) if dim in (-1, None) or a != dim % v.ndim)
+        like = v.sum(axes, keepdims=True) if axes else v
+        return [like.reshape(()) if len(axes) == v.ndim else like]
+    if name == "as_matrix":
+        weight, dim = given["weight"], given["dim"]
+        others = [n for a, n in enumerate(weight.shape) if a != dim % weight.ndim]
+        return [weight.reshape(weight.shape[dim], prod(others))]
+    if name in LIKE:
+        return [given[p] for p in LIKE[name].split()]
+    if not name.endswith("_backward") or name.startswith("local"):
         return [given["x"]]
-    return [given["x"], *(given[p] for p in ("weight", "bias") if p in given)]
+    gradients = [given[p] for p in GRADIENTS.split() if p in given]
+    return [None if isinstance(a, Real) else a for a in gradients]
 
 
 def in_float64(value):

@@ -83,6 +83,26 @@ def test_errors_name_the_axis(name):
             call()
 
 
+def test_errors_name_x_eps_and_the_gradient():
+    x = np.ones((2, 3))
+    with pytest.raises(TypeError, match=r"^x must be an array or tensor, got list"):
+        mean_and_variance([1.0], 0)
+    for call in (lambda: standardize(x, 0, -1.0), lambda: standardize_backward(x, x, 0, -1.0)):
+        with pytest.raises(ValueError, match=r"^eps must be zero or positive, got -1\.0"):
+            call()
+    with pytest.raises(
+        ValueError, match=r"^dxhat must have the shape of x, \(2, 3\); got \(1, 3\)"
+    ):
+        standardize_backward(x[:1], x, 0)
+
+
+def test_default_eps_is_that_of_the_techniques():
+    x, dxhat = np.random.default_rng(0).normal(size=(2, 6, 5))
+    np.testing.assert_array_equal(standardize(x, 0), standardize(x, 0, 1e-5))
+    backward = standardize_backward(dxhat, x, 0), standardize_backward(dxhat, x, 0, 1e-5)
+    np.testing.assert_array_equal(*backward)
+
+
 @given(array_and_axis(), st.floats(-100, 100), st.floats(0.1, 10))
 def test_shift_and_positive_scale_change_nothing(case, shift, scale):
     x, axis = case

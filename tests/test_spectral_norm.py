@@ -79,6 +79,13 @@ def test_agrees_with_torch(shape, dim):
         torch.testing.assert_close(result, gradient)
 
 
+def test_one_step_is_the_default():
+    weight, u, v, _ = case((4, 3))
+    torch.testing.assert_close(
+        power_iteration(weight, u, v), torch_power_iteration(weight, u, v, 1)
+    )
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from(CASES))
 def test_backward_is_the_finite_difference(seed, case_):
@@ -724,6 +731,11 @@ WRONG = {
         ValueError,
         r"dy must have the shape of weight, \(4, 3\); got \(2, 3\)",
     ),
+    "matrix as a list": (
+        lambda: power_iteration([[1.0]], U, V),
+        TypeError,
+        "^weight_matrix must be an array.*list",
+    ),
     "no matrix": (
         lambda: power_iteration(np.ones((4, 3, 2)), U, V),
         ValueError,
@@ -734,6 +746,9 @@ WRONG = {
     "steps": (lambda: power_iteration(W, U, V, -1), ValueError, "n must be at least 0, got -1"),
     "steps' type": (lambda: power_iteration(W, U, V, 1.5), TypeError, "n must be an int.*1.5"),
     "eps": (lambda: power_iteration(W, U, V, 1, -1.0), ValueError, "eps.*-1"),
+    "u in backward": (lambda: spectral_norm_backward(W, W, V, V), ValueError, r"^u .*\(4,\)"),
+    "v in backward": (lambda: spectral_norm_backward(W, W, U, U), ValueError, r"^v .*\(3,\)"),
+    "v of the iteration": (lambda: power_iteration(W, U, U), ValueError, r"^v .*\(3,\)"),
     "vectors of the iteration": (lambda: power_iteration(W, V, U), ValueError, r"u .*\(4,\)"),
     "no module": (lambda: ours.spectral_norm(W), TypeError, "module must be.*ndarray"),
     "name": (

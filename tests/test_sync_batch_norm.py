@@ -35,29 +35,40 @@ def step(module, x, dy):
     return y.detach(), dx, gradients, copy.deepcopy(dict(module.state_dict()))
 
 
-def worker(rank, folder, shapes, momentum, dtype, offset):
+CASES = {
+    f"{name}, momentum {momentum}": (shapes, momentum, torch.float64, 0.0)
+    for name, shapes in SHAPES.items()
+    for momentum in (0.1, None)
+} | {"offset": (((2048, C), (2048, C)), 0.1, torch.float32, 1e4)}
+
+
+def worker(rank, folder):
+    """One of two processes: what it sees of each case."""
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
     )
-    module = layer(normcourse.nn.SyncBatchNorm, momentum, dtype)
-    x, dy = parts(shapes, dtype, offset)[rank]
-    results = [step(module, x, dy) for _ in range(2)]
-    module.eval()
-    results.append(module(x).detach())
+    results = {}
+    for name, (shapes, momentum, dtype, offset) in CASES.items():
+        module = layer(normcourse.nn.SyncBatchNorm, momentum, dtype)
+        x, dy = parts(shapes, dtype, offset)[rank]
+        steps = [step(module, x, dy) for _ in range(2)]
+        results[name] = (*steps, module.eval()(x).detach())
     with open(f"{folder}/{rank}", "wb") as file:
         pickle.dump(results, file)
     distributed.destroy_process_group()
 
 
-def together(folder, *arguments):
-    multiprocessing.spawn(worker, (str(folder), *arguments), nprocs=2)
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    multiprocessing.spawn(worker, (str(folder),), nprocs=2)
     return [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
-def test_two_processes_are_one_batch(tmp_path, shapes, momentum):
-    results = together(tmp_path, shapes, momentum, torch.float64, 0.0)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "offset"])
+def test_two_processes_are_one_batch(both, name):
+    shapes, momentum, *_ = CASES[name]
+    results = [process[name] for process in both]
     whole = layer(torch.nn.BatchNorm1d, momentum)
     x, dy = (torch.cat(t) for t in zip(*parts(shapes), strict=True))
     for i in range(2):
@@ -70,17 +81,15 @@ def test_two_processes_are_one_batch(tmp_path, shapes, momentum):
             torch.testing.assert_close(sum(m[2][k] for m in mine), gradient)
         for m in mine:
             torch.testing.assert_close(m[3], state)
-    evaluated = torch.cat([r[2] for r in results])
-    torch.testing.assert_close(evaluated, whole.eval()(x))
+    torch.testing.assert_close(torch.cat([r[2] for r in results]), whole.eval()(x))
 
 
-def test_an_offset_costs_no_more_than_in_one_process(tmp_path):
-    shapes = ((2048, C), (2048, C))
-    results = together(tmp_path, shapes, 0.1, torch.float32, 1e4)
-    x, _ = (torch.cat(t) for t in zip(*parts(shapes, torch.float32, 1e4), strict=True))
-    exact = layer(torch.nn.BatchNorm1d, 0.1, torch.float32).double()(x.double())
-    torchs = layer(torch.nn.BatchNorm1d, 0.1, torch.float32)(x)
-    ours = torch.cat([r[0][0] for r in results])
+def test_an_offset_costs_no_more_than_in_one_process(both):
+    shapes, momentum, dtype, offset = CASES["offset"]
+    x, _ = (torch.cat(t) for t in zip(*parts(shapes, dtype, offset), strict=True))
+    exact = layer(torch.nn.BatchNorm1d, momentum, dtype).double()(x.double())
+    torchs = layer(torch.nn.BatchNorm1d, momentum, dtype)(x)
+    ours = torch.cat([process["offset"][0][0] for process in both])
     assert (ours - exact).abs().max() <= (torchs - exact).abs().max()
 
 

@@ -472,6 +472,11 @@ WRONG = {
         ValueError,
         r"dw must have the shape of v, \(4, 3\); got \(2, 3\)",
     ),
+    "g in backward": (
+        lambda: weight_norm_backward(V, V, np.ones(4)),
+        ValueError,
+        r"^g must have shape \(4, 1\).*got \(4,\)",
+    ),
     "gradient's type": (lambda: weight_norm_backward(1.0, V, G), TypeError, "dw must be an array"),
     "norm": (lambda: norm_except_dim(V, 5), ValueError, "dim.*got 5"),
     "no module": (lambda: ours.weight_norm(V), TypeError, "module must be.*ndarray"),
