@@ -19,6 +19,7 @@ __all__ = [
     "check_number",
     "check_rank",
     "check_shape",
+    "check_tensor",
 ]
 
 
@@ -48,6 +49,13 @@ def check_array(name: str, x: Any, like: Any = None, of: str = "x") -> None:
             f"{name} is a {type(x).__module__}.{kind} but {of} is a "
             f"{type(like).__module__}.{type(like).__name__}. Use one library for all arguments."
         )
+
+
+def check_tensor(x: Any, name: str = "input") -> None:
+    """Raise TypeError unless ``x`` is a torch tensor, of whatever dtype: what a module takes."""
+    if not hasattr(x, "detach"):
+        kind = f"{type(x).__module__}.{type(x).__name__}".removeprefix("builtins.")
+        raise TypeError(f"{name} must be a torch.Tensor, got {kind}. Try torch.as_tensor({name}).")
 
 
 def check_rank(x: Any, least: int, layout: str) -> None:

@@ -236,7 +236,7 @@ def _pool(weight, v):
 
 def _pool_gradient(t, v, weight):
     """The gradient of w_ij: t_i v_j, summed over samples and positions."""
-    return narrow((t @ v.swapaxes(1, 2)).sum(0), weight)
+    return narrow((narrow(t, v) @ v.swapaxes(1, 2)).sum(0), weight)
 
 
 def _flat(x):

@@ -55,8 +55,13 @@ class _Scaler:
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the statistics of X (samples, features); earlier ones are forgotten."""
+        before = self.n_samples_seen_, self.n_features_in_
         self.n_samples_seen_, self.n_features_in_ = 0, None
-        return self.partial_fit(X)
+        try:
+            return self.partial_fit(X)
+        except Exception:  # what was learned from other data is not lost
+            self.n_samples_seen_, self.n_features_in_ = before
+            raise
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Merge one more chunk of training data into the statistics."""

@@ -53,7 +53,7 @@ def power_iteration(
     matrix = _matrix(weight_matrix, 0, u, v)
     checks.check_integer("n", n, least=0)
     checks.check_eps(eps)
-    new_u, new_v = widen(u), widen(v)
+    new_u, new_v = narrow(u, matrix), narrow(v, matrix)
     for _ in range(n):
         new_u = _unit(matrix @ new_v, new_u, eps)
         new_v = _unit(matrix.T @ new_u, new_v, eps)
@@ -103,7 +103,8 @@ def spectral_norm_backward(dy: Array, weight: Array, u: Array, v: Array, dim: in
     Raises:
         TypeError, ValueError: as :func:`spectral_norm`; ``dy`` is not like ``weight``.
     """
-    sigma = _sigma(_matrix(weight, dim, u, v, dy), u, v)
+    sigma = _sigma(_matrix(weight, dim, u, v), u, v)
+    checks.check_gradient("dy", dy, weight, of="weight")
     dy, what = widen(dy), widen(weight) / sigma
     before, h, after = _split(weight, dim)
     uv = widen(u).reshape((1, h, 1)) * widen(v).reshape((before, 1, after))
@@ -147,7 +148,7 @@ def _split(weight: Array, dim: int) -> tuple[int, int, int]:
 
 
 def _sigma(matrix: Array, u: Array, v: Array) -> Array:
-    sigma = widen(u) @ (matrix @ widen(v))
+    sigma = narrow(u, matrix) @ (matrix @ narrow(v, matrix))
     return sigma + (sigma == 0)
 
 
@@ -161,7 +162,7 @@ def _unit(x: Array, old: Array, eps: float) -> Array:
     return x * (scale / (scale * norm).clip(eps)) + zero * old
 
 
-def _matrix(weight, dim, u, v, dy=None):
+def _matrix(weight, dim, u, v):
     """The weight as a matrix, in at least float32, after a check of all arguments."""
     matrix = as_matrix(weight, dim)
     h, w = matrix.shape
@@ -169,6 +170,4 @@ def _matrix(weight, dim, u, v, dy=None):
     checks.check_shape(
         "v", v, (w,), weight, "one entry per index of all axes but dim", False, "weight"
     )
-    if dy is not None:
-        checks.check_gradient("dy", dy, weight, of="weight")
     return widen(matrix)

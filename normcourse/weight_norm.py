@@ -34,7 +34,7 @@ def weight_norm(v: Array, g: Array, dim: int | None = 0) -> Array:
 
     Source: Salimans & Kingma 2016, arXiv:1602.07868, equation 2.
     """
-    vhat, _, _ = _direction(v, _check(v, dim, g))
+    vhat, _, _ = _direction(v, _check(v, dim, g=g))
     return narrow(widen(g) * vhat, v)
 
 
@@ -109,7 +109,7 @@ def _shape_of_g(v: Array, axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape) if len(axes) < v.ndim else ()
 
 
-def _check(v, dim, g=None, dw=None):
+def _check(v, dim, **more):
     """Check the arguments; return the axes that make a vector: all but ``dim``."""
     checks.check_array("v", v)
     if dim is not None and (not isinstance(dim, Integral) or isinstance(dim, bool)):
@@ -121,10 +121,9 @@ def _check(v, dim, g=None, dw=None):
             f"for shape {shape}; got {dim}."
         )
     axes = tuple([a for a in range(v.ndim) if axis == -1 or a != axis % v.ndim])
-    if g is not None:
-        checks.check_shape(
-            "g", g, _shape_of_g(v, axes), v, "one length per index along dim", of="v"
-        )
-    if dw is not None:
-        checks.check_gradient("dw", dw, v, of="v")
+    if "g" in more:
+        shape, what = _shape_of_g(v, axes), "one length per index along dim"
+        checks.check_shape("g", more["g"], shape, v, what, optional=False, of="v")
+    if "dw" in more:
+        checks.check_gradient("dw", more["dw"], v, of="v")
     return axes

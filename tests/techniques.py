@@ -340,6 +340,16 @@ class Promises:
         ours = both(t, dy, x, setting, parameters, eps)
         assert_same(ours, torchs(t, dy, x, setting, parameters, eps))
 
+    def test_default_eps(self):
+        """1e-5, or None where the machine's is the default; a small x tells one from another."""
+        t, shape = self.technique, (4, 6, 5)
+        setting = t.settings(shape)[-1]
+        x, dy, parameters = arguments(t, shape, setting)
+        x = 1e-3 * x
+        ours = t.forward(x, *setting, *parameters), *t.backward(dy, x, *setting, *parameters)
+        eps = 1e-5 if t.centered else None
+        assert_same(ours, both(t, dy, x, setting, parameters, eps), 0, 0)
+
     @examples(60)
     @given(st.data(), st.sampled_from(EPS), st.tuples(st.booleans(), st.booleans()))
     def test_is_the_formula_in_any_shape(self, data, eps, affine):

@@ -119,6 +119,13 @@ def test_inference_compiles_whole():
     assert_same(compiled, inference_both(dy, x, statistics, parameters), 1e-5, 1e-5)
 
 
+def test_inference_default_eps():
+    x, dy, statistics, parameters = inference_case((4, 3, 5))
+    given = *statistics, *parameters
+    ours = batch_norm_inference(x, *given), *batch_norm_inference_backward(dy, x, *given)
+    assert_same(ours, inference_both(dy, x, statistics, parameters, 1e-5), 0, 0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_inference_keeps_half_precision_and_computes_in_float32(dtype):
     x, dy, statistics, parameters = inference_case((8, 3, 4), dtype=torch.float32)
@@ -284,6 +291,16 @@ def test_errors_name_the_argument(name):
     call, error, message = WRONG[name]
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "weight", "bias", "eps"])
+def test_errors_of_inference_name_the_argument(name):
+    wrong = -1.0 if name == "eps" else S[:2]
+    given = {"x": X, "mean": S, "var": S, "weight": S, "bias": S, "eps": 1e-5} | {name: wrong}
+    with pytest.raises(ValueError, match=f"^{name} must"):
+        batch_norm_inference(**given)
+    with pytest.raises(ValueError, match=f"^{name} must"):
+        batch_norm_inference_backward(X, **given)
 
 
 def test_every_public_function_says_its_shapes():

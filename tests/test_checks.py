@@ -1,5 +1,6 @@
 """Anything goes in; what comes out is a right result or an error that teaches."""
 
+import copy
 import inspect
 import re
 import traceback
@@ -185,11 +186,14 @@ def test_a_right_result_or_an_error_that_teaches(name):
     @given(calls(function))
     def check(given):
         nonlocal right
-        error = None
+        error, before = None, copy.deepcopy(given)
         try:
             results = function(**given)
         except (TypeError, ValueError) as raised:
             error = raised
+        for p, a in before.items():
+            if getattr(a, "shape", ()):
+                np.testing.assert_array_equal(given[p], a, f"{p} was changed")
         if error:
             where = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
             assert where.parent == Path(normcourse.__file__).parent, f"raised by {where}"

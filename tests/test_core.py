@@ -96,6 +96,17 @@ def test_errors_name_x_eps_and_the_gradient():
         standardize_backward(x[:1], x, 0)
 
 
+def test_half_precision_is_computed_in_float32():
+    """The squares of these numbers are beyond the largest float16."""
+    x = (300 * np.random.default_rng(0).normal(size=(64, 3))).astype(np.float16)
+    wide = x.astype(np.float32)
+    assert [a.dtype for a in mean_and_variance(x, 0)] == [np.float32] * 2
+    for function in (standardize, lambda x, axis: standardize_backward(x, x, axis)):
+        result = function(x, 0)
+        assert result.dtype == np.float16
+        np.testing.assert_array_equal(result, function(wide, 0).astype(np.float16))
+
+
 def test_default_eps_is_that_of_the_techniques():
     x, dxhat = np.random.default_rng(0).normal(size=(2, 6, 5))
     np.testing.assert_array_equal(standardize(x, 0), standardize(x, 0, 1e-5))

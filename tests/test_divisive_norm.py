@@ -644,7 +644,7 @@ WRONG = {
     "canonical exponent": (
         lambda: DivisiveNorm(3, True, 0.5),
         ValueError,
-        "^exponent must be at least 1, got 0.5",
+        "^exponent must be at least 1 and finite, got 0.5",
     ),
 }
 

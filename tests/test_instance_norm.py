@@ -114,6 +114,11 @@ WRONG = {
         TypeError,
         "momentum must be a number, got str",
     ),
+    "momentum's library": (
+        lambda: update_running_instance_statistics(S, S, X, torch.tensor(0.1)),
+        TypeError,
+        "momentum is a torch.Tensor but x is a numpy.ndarray",
+    ),
     "momentum": (
         lambda: update_running_instance_statistics(S, S, X, 1.5),
         ValueError,

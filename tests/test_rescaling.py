@@ -306,3 +306,12 @@ def test_clone_keeps_parameters_and_no_statistics(scaler):
     copy = clone(scaler)
     assert copy.get_params() == scaler.get_params()
     assert attributes(copy) == []
+
+
+def test_a_refused_fit_forgets_nothing():
+    x = np.array([[1.0], [3.0]])
+    for scaler in (MinMaxScaler().fit(x), StandardScaler().fit(x)):
+        expected = scaler.transform(x)
+        with pytest.raises(ValueError, match="no NaN"):
+            scaler.fit(np.array([[np.nan]]))
+        np.testing.assert_array_equal(scaler.transform(x), expected)

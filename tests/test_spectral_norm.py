@@ -719,6 +719,8 @@ WRONG = {
         r"u .*\(3,\), .* along dim.*got \(4,\)",
     ),
     "u is a list": (lambda: spectral_norm(W, [1.0], V), TypeError, "u must be an array"),
+    "no u": (lambda: spectral_norm(W, None, V), TypeError, "^u must be an array.*NoneType"),
+    "no v": (lambda: spectral_norm(W, U, None), TypeError, "^v must be an array.*NoneType"),
     "libraries": (
         lambda: spectral_norm(W, U, torch.ones(3)),
         TypeError,

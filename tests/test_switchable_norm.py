@@ -250,6 +250,18 @@ def test_one_share_of_1_is_the_other_technique(shape, k, logit):
     torch.testing.assert_close(y, expected)
 
 
+@pytest.mark.parametrize("k", range(3))
+def test_a_logit_of_minus_infinity_leaves_the_gradients_of_the_others(k):
+    x, dy, *learned, _, _ = case((4, 3, 5))
+    results = []
+    for left_out in (-math.inf, -FAR):
+        for logits in learned[:2]:
+            logits[k] = left_out
+        results.append(switchable_norm_backward(dy, x, *learned))
+    assert_all_same(*results)
+    assert (results[0][1] != 0).sum() == 2
+
+
 def test_means_and_variances_have_their_own_shares():
     """The layer's mean with the batch's variance."""
     x, _, _, _, weight, bias, *_ = case((4, 3, 5))
@@ -606,6 +618,26 @@ WRONG = {
     ),
     "weight": (lambda: switchable_norm(X, L, L, np.ones(4)), ValueError, r"^weight.*got \(4,\)"),
     "bias": (lambda: switchable_norm(X, L, L, None, X), ValueError, r"^bias.*got \(4, 3\)"),
+    "inference weight": (
+        lambda: switchable_norm_inference(X, L, L, L, L, np.ones(4)),
+        ValueError,
+        r"^weight.*got \(4,\)",
+    ),
+    "inference bias": (
+        lambda: switchable_norm_inference(X, L, L, L, L, None, X),
+        ValueError,
+        r"^bias.*got \(4, 3\)",
+    ),
+    "backward weight": (
+        lambda: switchable_norm_backward(X, X, L, L, np.ones(4)),
+        ValueError,
+        r"^weight.*got \(4,\)",
+    ),
+    "backward bias": (
+        lambda: switchable_norm_backward(X, X, L, L, None, X),
+        ValueError,
+        r"^bias.*got \(4, 3\)",
+    ),
     "eps": (lambda: switchable_norm(X, L, L, eps=-1.0), ValueError, "^eps.*-1"),
     "a single value": (
         lambda: switchable_norm(X[:1, :1], L, L),

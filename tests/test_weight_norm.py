@@ -447,6 +447,7 @@ WRONG = {
     "complex": (lambda: weight_norm(V * 1j, G), TypeError, "complex128"),
     "scalar": (lambda: weight_norm(np.ones(()), G), ValueError, r"axis of v.*shape \(\)"),
     "g is a number": (lambda: weight_norm(V, 2.0), TypeError, "g must be an array"),
+    "no g": (lambda: weight_norm(V, None), TypeError, "^g must be an array.*NoneType"),
     "g's shape": (
         lambda: weight_norm(V, np.ones(4)),
         ValueError,
@@ -464,6 +465,8 @@ WRONG = {
         "g is a torch.*v is a numpy",
     ),
     "dim": (lambda: weight_norm(V, G, 2), ValueError, "None or an axis of v, here -2 to 1.*got 2"),
+    "dim of a vector": (lambda: weight_norm(V[0], V[0], 1), ValueError, "dim.*-1 to 0.*got 1"),
+    "negative dim of a vector": (lambda: weight_norm(V[0], V[0], -2), ValueError, "dim.*got -2"),
     "negative dim": (lambda: weight_norm(V, G, -3), ValueError, "dim.*got -3"),
     "dim's type": (lambda: weight_norm(V, G, 0.0), TypeError, "dim must be an integer.*0.0"),
     "dim True": (lambda: weight_norm(V, G, True), TypeError, "dim.*True"),

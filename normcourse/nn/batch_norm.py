@@ -12,7 +12,7 @@ from normcourse.batch_norm import (
     batch_norm_inference_backward,
     update_running_statistics,
 )
-from normcourse.checks import check_integer
+from normcourse.checks import check_integer, check_tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
 
@@ -86,6 +86,7 @@ class ChannelNorm(torch.nn.Module):
         self.running_var.copy_(var)
 
     def _check(self, input: torch.Tensor) -> None:
+        check_tensor(input)
         self._check_rank(input)
         self._check_channels(input)
 
@@ -159,19 +160,18 @@ class _BatchNorm(ChannelNorm):
 
     @torch.no_grad()
     def _track(self, input: torch.Tensor) -> None:
-        momentum = self._count()
         if input.numel():
             running = self.running_mean, self.running_var
-            self._store(*update_running_statistics(*running, input, momentum))
+            self._store(*update_running_statistics(*running, input, self._momentum()))
+        self.num_batches_tracked.add_(1)  # last: a batch that is refused does not count
 
-    def _count(self) -> Any:
-        """Count one more batch; return its weight in the running statistics."""
-        self.num_batches_tracked.add_(1)
+    def _momentum(self) -> Any:
+        """The weight of one more batch in the running statistics."""
         if self.momentum is not None:
             return self.momentum
         # The average of all batches so far. No float(): the processor would wait for the GPU.
         precision = torch.promote_types(self.running_mean.dtype, torch.float32)
-        return self.num_batches_tracked.to(precision).reciprocal()
+        return (self.num_batches_tracked + 1).to(precision).reciprocal()
 
 
 class BatchNorm1d(_BatchNorm):

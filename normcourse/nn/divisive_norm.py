@@ -85,6 +85,7 @@ class LocalResponseNorm(torch.nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, L) or longer; the shape and dtype stay."""
+        checks.check_tensor(input)
         return _lrn(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
@@ -99,6 +100,7 @@ class _Pooled(torch.nn.Module):
         self.num_channels = num_channels
 
     def _check(self, input: Any) -> None:
+        checks.check_tensor(input)
         name = type(self).__name__
         if input.dim() < 2:
             raise ValueError(
@@ -153,9 +155,9 @@ class DivisiveNorm(_Pooled):
             raise ValueError(
                 f"exponent={exponent} needs canonical=True; the signed form has squares."
             )
-        if not exponent >= 1:
-            raise ValueError(f"exponent must be at least 1, got {exponent}.")
-        if not self.minimum < sigma < float("inf"):
+        checks.check_number("exponent", exponent, 1)
+        checks.check_number("sigma", sigma)
+        if not self.minimum < sigma:
             raise ValueError(f"sigma must be above {self.minimum} and finite, got {sigma}.")
         self.canonical = canonical
         self.exponent = exponent
@@ -221,12 +223,12 @@ class GDN(_Pooled):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_channels)
+        checks.check_number("beta_min", beta_min, 0)
         if not 0 < beta_min < 1:
             raise ValueError(
                 f"beta_min must be between 0 and 1, where beta starts; got {beta_min}."
             )
-        if not 0 <= gamma_init < float("inf"):
-            raise ValueError(f"gamma_init must be zero or positive, got {gamma_init}.")
+        checks.check_number("gamma_init", gamma_init, 0)
         self.beta_min = beta_min
         self.gamma_init = gamma_init
         like: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from normcourse.autograd import with_backward
-from normcourse.checks import check_integer
+from normcourse.checks import check_integer, check_tensor
 from normcourse.group_norm import group_norm, group_norm_backward
 
 __all__ = ["GroupNorm"]
@@ -77,6 +77,7 @@ class GroupNorm(torch.nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
+        check_tensor(input)
         if self.affine and input.dim() > 1 and input.shape[1] != self.num_channels:
             raise ValueError(
                 f"input has {input.shape[1]} channels on axis 1, shape {tuple(input.shape)}; this "

@@ -6,6 +6,7 @@ import torch
 
 from normcourse.autograd import with_backward
 from normcourse.batch_norm import batch_norm_inference, batch_norm_inference_backward
+from normcourse.checks import check_tensor
 from normcourse.instance_norm import (
     instance_norm,
     instance_norm_backward,
@@ -62,6 +63,7 @@ class _InstanceNorm(ChannelNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...), or one sample (C, ...); the shape and dtype stay."""
+        check_tensor(input)
         if input.dim() == min(self._ranks):
             return self.forward(input[None])[0]
         self._check(input)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from normcourse.autograd import with_backward
-from normcourse.checks import check_integer
+from normcourse.checks import check_integer, check_tensor
 from normcourse.layer_norm import layer_norm, layer_norm_backward
 
 __all__ = ["LayerNorm"]
@@ -69,6 +69,7 @@ class LayerNorm(torch.nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input``; the shape and dtype stay."""
+        check_tensor(input)
         return _layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

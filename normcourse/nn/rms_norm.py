@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from normcourse.autograd import with_backward
+from normcourse.checks import check_tensor
 from normcourse.nn.layer_norm import as_shape
 from normcourse.rms_norm import rms_norm, rms_norm_backward
 
@@ -58,6 +59,7 @@ class RMSNorm(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize ``x``; the shape and dtype stay."""
+        check_tensor(x, "x")
         return _rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:

@@ -61,10 +61,11 @@ class SyncBatchNorm(_BatchNorm):
         y = _Normalize.apply(input, *parameters, count, mean, var, self.eps, self.process_group)
         if self.track_running_stats:
             with torch.no_grad():
-                m = self._count()
+                m = self._momentum()
                 unbiased = var * count / (count - 1).clamp(min=1)
                 new_mean = (1 - m) * self.running_mean + m * mean
                 self._store(new_mean, (1 - m) * self.running_var + m * unbiased)
+                self.num_batches_tracked.add_(1)
         return y
 
     def _check_rank(self, input: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ function stays the same, and its source can be read on one page. A parametrized 
 is computed from what is learned each time it is asked for.
 """
 
+from numbers import Integral
 from typing import Any, TypeVar
 
 import torch
@@ -92,14 +93,14 @@ class _SpectralNorm(torch.nn.Module):
         checks.check_integer("n_power_iterations", n_power_iterations)
         checks.check_eps(eps)
         checks.check_array("weight", weight)
-        if isinstance(dim, bool) or not isinstance(dim, int):
+        if isinstance(dim, bool) or not isinstance(dim, (int, Integral)):
             raise TypeError(f"dim must be an integer or None, got {dim!r}.")
         if not -weight.ndim <= dim < weight.ndim:
             raise ValueError(
                 f"dim must be an axis of the weight, {-weight.ndim} to {weight.ndim - 1} for "
                 f"shape {tuple(weight.shape)}; got {dim}."
             )
-        self.dim = dim % weight.ndim
+        self.dim = int(dim % weight.ndim)
         self.eps = eps
         if weight.ndim == 1:  # its norm needs no estimate
             return
