@@ -272,11 +272,10 @@ def _neighbours(x, size, alpha, beta, k):
 def _check(x, weight, **parameters):
     checks.check_array("x", x)
     checks.check_rank(x, 2, "(N, C, ...)")
-    checks.check_array("weight", weight, like=x)
-    checks.check_shape("weight", weight, (x.shape[1],) * 2, x, "a row and a column per channel")
+    shape, what = (x.shape[1],) * 2, "a row and a column per channel"
+    checks.check_shape("weight", weight, shape, x, what, optional=False)
     for name, p in parameters.items():
         if isinstance(p, Real):
             checks.check_number(name, p)
         else:
-            checks.check_array(name, p, like=x)
-            checks.check_channels(name, p, x)
+            checks.check_channels(name, p, x, optional=False)

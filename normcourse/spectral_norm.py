@@ -154,11 +154,11 @@ def _sigma(matrix: Array, u: Array, v: Array) -> Array:
 
 def _unit(x: Array, old: Array, eps: float) -> Array:
     """x / max(||x||, eps), or ``old`` for zeros. Scaled first: squares overflow or vanish."""
-    scale = abs(x).sum(0, keepdims=True)
+    scale = abs(x).sum()
     zero = scale == 0
     scale = scale + zero
     x = x / scale
-    norm = (x * x).sum(0, keepdims=True) ** 0.5 + zero
+    norm = (x * x).sum() ** 0.5 + zero
     return x * (scale / (scale * norm).clip(eps)) + zero * old
 
 

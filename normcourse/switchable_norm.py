@@ -224,9 +224,8 @@ def _check(x, running, mean_weight, var_weight, weight, bias, eps):
     checks.check_rank(x, 2, "(N, C, ...)")
     checks.check_eps(eps)
     for name, logits in (("mean_weight", mean_weight), ("var_weight", var_weight)):
-        checks.check_array(name, logits, like=x)
         what = "logits for the instance, layer and batch statistics"
-        checks.check_shape(name, logits, (3,), x, what)
+        checks.check_shape(name, logits, (3,), x, what, optional=False)
     checks.check_channels("weight", weight, x)
     checks.check_channels("bias", bias, x)
     if running is None:
@@ -234,5 +233,4 @@ def _check(x, running, mean_weight, var_weight, weight, bias, eps):
         checks.check_count(x, tuple(range(x.ndim)), "batch", instead)
     else:
         for name, p in zip(("running_mean", "running_var"), running, strict=True):
-            checks.check_array(name, p, like=x)
-            checks.check_channels(name, p, x)
+            checks.check_channels(name, p, x, optional=False)

@@ -115,7 +115,7 @@ def _check(v, dim, **more):
     if dim is not None and (not isinstance(dim, Integral) or isinstance(dim, bool)):
         raise TypeError(f"dim must be an integer or None, got {dim!r}.")
     shape, axis = tuple(v.shape), -1 if dim is None else dim
-    if not shape or not (axis == -1 or -v.ndim <= axis < v.ndim):
+    if not -v.ndim <= axis < v.ndim:
         raise ValueError(
             f"dim must be None or an axis of v, here {-v.ndim} to {v.ndim - 1} "
             f"for shape {shape}; got {dim}."

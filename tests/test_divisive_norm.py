@@ -190,6 +190,18 @@ def test_numbers_stand_for_equal_vectors_and_have_no_gradient():
     assert signed_divisive_norm_backward(dy, x, weight, 0.7)[2] is None
 
 
+def test_defaults():
+    x, dy, weight, *_ = case((2, 3, 4))
+    for forward, backward, first, stated in (
+        (divisive_norm, divisive_norm_backward, weight, (1.0, 1.0, 2.0)),
+        (signed_divisive_norm, signed_divisive_norm_backward, weight, (1.0, 0.5)),
+        (local_response_norm, local_response_norm_backward, 3, (1e-4, 0.75, 1.0)),
+    ):
+        assert torch.equal(forward(x, first), forward(x, first, *stated))
+        short, full = backward(dy, x, first), backward(dy, x, first, *stated)
+        assert torch.equal(short[0], full[0])
+
+
 LIBRARIES = {"numpy": np.asarray, "torch": torch.as_tensor, "jax": jax.numpy.asarray}
 
 
@@ -346,6 +358,16 @@ def test_what_is_not_finite_stays_at_its_position(bad):
             assert np.isnan(y[1, 2, 3])
             for c in range(3):
                 np.testing.assert_allclose(y[:, c][clean], expected[:, c][clean])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_the_first_sample_holds_does_not_move_the_pools(bad):
+    x, *_ = (t.numpy() for t in case((2, 5, 4)))
+    dirty = x.copy()
+    dirty[0, 2] = bad
+    with np.errstate(invalid="ignore"):
+        y = local_response_norm(dirty, 3, 0.5)
+    np.testing.assert_array_equal(y[1], local_response_norm(x, 3, 0.5)[1])
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -604,6 +626,28 @@ WRONG = {
         r"^dy must have the shape of x, \(4, 3, 2\); got \(2, 3, 2\)",
     ),
     "signed gradient": (lambda: signed_divisive_norm_backward(None, X, W), TypeError, "^dy"),
+    "backward sigma": (lambda: divisive_norm_backward(X, X, W, 0), ValueError, "^sigma must be"),
+    "backward gain": (
+        lambda: divisive_norm_backward(X, X, W, 1, -1.0),
+        ValueError,
+        "^gain must be above 0.*-1",
+    ),
+    "backward exponent": (
+        lambda: divisive_norm_backward(X, X, W, exponent=0.5),
+        ValueError,
+        "^exponent must be at least 1.*0.5",
+    ),
+    "backward bias": (
+        lambda: signed_divisive_norm_backward(X, X, W, -1.0),
+        ValueError,
+        "^bias must be above 0.*-1",
+    ),
+    "backward power": (
+        lambda: signed_divisive_norm_backward(X, X, W, 1.0, 0.0),
+        ValueError,
+        "^power must be above 0",
+    ),
+    "lrn list": (lambda: local_response_norm([[1.0]], 3), TypeError, "^x must be an array.*list"),
     "lrn rank": (
         lambda: local_response_norm(X[..., 0], 3),
         ValueError,
