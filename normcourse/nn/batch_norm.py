@@ -165,7 +165,7 @@ class _BatchNorm(ChannelNorm):
             self._store(*update_running_statistics(*running, input, self._momentum()))
         self.num_batches_tracked.add_(1)  # last: a batch that is refused does not count
 
-    def _momentum(self) -> Any:
+    def _momentum(self):
         """The weight of one more batch in the running statistics."""
         if self.momentum is not None:
             return self.momentum

@@ -26,11 +26,11 @@ from normcourse.divisive_norm import (
 __all__ = ["GDN", "DivisiveNorm", "LocalResponseNorm"]
 
 
-def _without_autocast(function: Any) -> Any:
+def _without_autocast(function):
     """Autocast would round the pools, which are matrix products, to half precision."""
 
     @wraps(function)
-    def run(first: Any, *rest: Any) -> Any:
+    def run(first, *rest):
         if first.device.type == "meta" or not torch.is_autocast_enabled(first.device.type):
             return function(first, *rest)
         with torch.autocast(first.device.type, enabled=False):
@@ -39,11 +39,11 @@ def _without_autocast(function: Any) -> Any:
     return run
 
 
-def _differentiable(forward: Any, backward: Any, wrt: Any) -> Any:
+def _differentiable(forward, backward, wrt):
     return with_backward(_without_autocast(forward), _without_autocast(backward), wrt)
 
 
-def _local_response_norm_backward(*arguments: Any) -> Any:
+def _local_response_norm_backward(*arguments):
     return (local_response_norm_backward(*arguments),)
 
 
@@ -52,11 +52,11 @@ _signed = _differentiable(signed_divisive_norm, signed_divisive_norm_backward, "
 _lrn = _differentiable(local_response_norm, _local_response_norm_backward, "x")
 
 
-def _raw(value: Any, minimum: Any) -> Any:
+def _raw(value, minimum):
     return torch.nn.Parameter((value - minimum).clamp(min=2.0**-36).sqrt())
 
 
-def _value(raw: Any, minimum: Any = 0.0) -> Any:
+def _value(raw, minimum=0.0):
     return minimum + raw * raw
 
 
@@ -94,12 +94,12 @@ class LocalResponseNorm(torch.nn.Module):
 
 
 class _Pooled(torch.nn.Module):
-    def __init__(self, num_channels: Any) -> None:
+    def __init__(self, num_channels: int) -> None:
         checks.check_integer("num_channels", num_channels)
         super().__init__()
         self.num_channels = num_channels
 
-    def _check(self, input: Any) -> None:
+    def _check(self, input):
         checks.check_tensor(input)
         name = type(self).__name__
         if input.dim() < 2:
