@@ -13,6 +13,7 @@ from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 
 from normcourse import MinMaxScaler, StandardScaler, merge_statistics
 
@@ -315,3 +316,20 @@ def test_a_refused_fit_forgets_nothing():
         with pytest.raises(ValueError, match="no NaN"):
             scaler.fit(np.array([[np.nan]]))
         np.testing.assert_array_equal(scaler.transform(x), expected)
+
+
+@pytest.mark.parametrize("scaler", [MinMaxScaler, StandardScaler])
+def test_what_scikit_learn_asks_and_what_an_unfitted_or_mixed_scaler_says(scaler):
+    tags = get_tags(scaler())
+    assert tags.estimator_type is None
+    assert tags.target_tags.required is False
+    assert tags.transformer_tags is not None
+    for method in (scaler().transform, scaler().inverse_transform):
+        with pytest.raises(ValueError, match="not fitted yet"):
+            method(np.ones((2, 1)))
+    fitted = scaler().fit(torch.tensor([[1.0], [3.0]]))
+    assert fitted.scale_.dtype == torch.float64
+    with pytest.raises(TypeError, match=r"^X is a ndarray, but .* was fitted on a Tensor"):
+        fitted.inverse_transform(np.ones((2, 1)))
+    with pytest.raises(TypeError, match=r"^X must be real floating point"):
+        scaler().fit(np.ones((2, 1), complex))
