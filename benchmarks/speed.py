@@ -254,6 +254,7 @@ def measure(functions, rounds, summary):
     times = {key: [] for key in functions}
     for i in range(rounds + 5):
         for key, function in functions.items():
+            function()  # else who comes after a copy would find x in the cache, and others not
             start = time.perf_counter()
             function()
             if i >= 5:  # the first rounds warm up
