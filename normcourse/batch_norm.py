@@ -170,9 +170,8 @@ def update_running_statistics(
     n = _check_count(x)
     mean, var = core.mean_and_variance(x, axes)
     mean, var = mean.reshape(-1), var.reshape(-1) * (n / (n - 1))
-    new_mean = (1 - momentum) * running_mean + momentum * mean
-    new_var = (1 - momentum) * running_var + momentum * var
-    return narrow(new_mean, running_mean), narrow(new_var, running_var)
+    new_mean = core.moving_average(running_mean, mean, momentum)
+    return new_mean, core.moving_average(running_var, var, momentum)
 
 
 def _check(x: Array, eps: float = 0.0, **vectors: Array | None) -> tuple[int, ...]:

@@ -104,9 +104,8 @@ def update_running_instance_statistics(
     checks.check_momentum(momentum, x)
     checks.check_not_empty(x)
     mean, var = (s.mean(0).reshape(-1) for s in core.mean_and_variance(x, axes))
-    new_mean = (1 - momentum) * running_mean + momentum * mean
-    new_var = (1 - momentum) * running_var + momentum * var * (n / (n - 1))
-    return narrow(new_mean, running_mean), narrow(new_var, running_var)
+    new_mean = core.moving_average(running_mean, mean, momentum)
+    return new_mean, core.moving_average(running_var, var * (n / (n - 1)), momentum)
 
 
 def _check(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from techniques import LIBRARIES, PRECISIONS
 
 from normcourse import mean_and_variance, merge_statistics, standardize, standardize_backward
 
@@ -36,6 +37,19 @@ def test_the_mean_is_right_to_the_last_place():
     x = (np.random.default_rng(0).normal(size=(100_000, 2)) + 1e4).astype(np.float32)
     mean, _ = mean_and_variance(x, 0)
     np.testing.assert_array_max_ulp(mean[0], x.astype(float).mean(0).astype(np.float32), 1)
+
+
+@pytest.mark.parametrize("n", [3, 768, 896, 3136])
+@pytest.mark.parametrize(("library", "dtype"), PRECISIONS)
+def test_equal_numbers_become_zero_exactly(library, dtype, n):
+    """Also where neither their mean nor 1 / n has an exact float."""
+    sizes = 10.0 ** np.arange(-3, 13)
+    rows = (np.random.default_rng(n).uniform(1, 10, (16, 1)) * sizes[:, None]).repeat(n, axis=1)
+    x = LIBRARIES[library](rows.astype(dtype))
+    mean, variance = mean_and_variance(x, 1)
+    assert np.asarray(mean == x[:, :1]).all()
+    assert not np.asarray(variance).any()
+    assert not np.asarray(standardize(x, 1)).any()
 
 
 @given(array_and_axis(), st.data())
@@ -88,7 +102,9 @@ def test_errors_name_x_eps_and_the_gradient():
     with pytest.raises(TypeError, match=r"^x must be an array or tensor, got list"):
         mean_and_variance([1.0], 0)
     for call in (lambda: standardize(x, 0, -1.0), lambda: standardize_backward(x, x, 0, -1.0)):
-        with pytest.raises(ValueError, match=r"^eps must be zero or positive, got -1\.0"):
+        with pytest.raises(
+            ValueError, match=r"^eps must be zero or positive and finite, got -1\.0"
+        ):
             call()
     with pytest.raises(
         ValueError, match=r"^dxhat must have the shape of x, \(2, 3\); got \(1, 3\)"

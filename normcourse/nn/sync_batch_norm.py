@@ -63,8 +63,8 @@ class SyncBatchNorm(_BatchNorm):
             with torch.no_grad():
                 m = self._momentum()
                 unbiased = var * count / (count - 1).clamp(min=1)
-                new_mean = (1 - m) * self.running_mean + m * mean
-                self._store(new_mean, (1 - m) * self.running_var + m * unbiased)
+                new_mean = core.moving_average(self.running_mean, mean, m)
+                self._store(new_mean, core.moving_average(self.running_var, unbiased, m))
                 self.num_batches_tracked.add_(1)
         return y
 
