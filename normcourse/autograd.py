@@ -41,10 +41,6 @@ def with_backward(
         generate_vmap_rule = True
 
         @staticmethod
-        def forward(*arguments: Any) -> torch.Tensor:
-            return forward(*arguments)
-
-        @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
             tensors = [isinstance(a, torch.Tensor) for a in inputs]
             ctx.tensors = tensors
@@ -62,8 +58,7 @@ def with_backward(
             return tuple(gradients)
 
     WithBackward.__name__ = WithBackward.__qualname__ = f"{forward.__name__}_with_backward"
-    # Without a gradient the compiler counts the parameters of the forward, to call it right.
-    functools.update_wrapper(WithBackward.forward, forward)
+    WithBackward.forward = staticmethod(forward)  # type: ignore[method-assign]
 
     @functools.wraps(forward)
     def apply(*arguments: Any) -> torch.Tensor:

@@ -1,17 +1,21 @@
 """Errors that teach: each names the argument, what it got and what would work."""
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import prod
 from numbers import Integral, Real
+from sys import float_info
 from typing import Any
 
 __all__ = [
+    "as_shape",
     "check_array",
     "check_axis",
+    "check_built_for",
     "check_channels",
     "check_count",
     "check_eps",
     "check_gradient",
+    "check_groups",
     "check_integer",
     "check_momentum",
     "check_normalized_shape",
@@ -103,8 +107,8 @@ def check_number(name: str, value: Any, least: float | None = None) -> None:
     """Raise unless ``value`` is a finite number above 0, or at least ``least``."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}.")
-    number = float(value)
-    if not (number > 0 if least is None else least <= number) or number == inf:
+    too_low = value <= 0 if least is None else value < least
+    if too_low or not value <= float_info.max:  # NaN is not, either
         bound = "above 0" if least is None else f"at least {least}"
         raise ValueError(f"{name} must be {bound} and finite, got {value}.")
 
@@ -113,8 +117,10 @@ def check_eps(eps: Any, name: str = "eps") -> None:
     """Raise for an eps under which a square root could fail."""
     if not isinstance(eps, Real) or isinstance(eps, bool):
         raise TypeError(f"{name} must be a number, got {type(eps).__name__}.")
-    if eps < 0 or not eps < float("inf"):
-        raise ValueError(f"{name} must be zero or positive, got {eps}. Usual values: 1e-8 to 1e-3.")
+    if eps < 0 or not eps <= float_info.max:
+        raise ValueError(
+            f"{name} must be zero or positive and finite, got {eps}. Usual values: 1e-8 to 1e-3."
+        )
 
 
 def check_momentum(momentum: Any, x: Any) -> None:
@@ -170,18 +176,54 @@ def check_axis(axis: Any, x: Any) -> None:
         raise ValueError(f"axis names an axis twice: {axis!r}.")
 
 
-def check_normalized_shape(normalized_shape: Any, x: Any) -> tuple[int, ...]:
-    """Raise unless ``x`` ends in ``normalized_shape``; return it as a tuple."""
-    check_rank(x, 1, "(..., *normalized_shape)")
+def as_shape(normalized_shape: Any, least: int = 1) -> tuple[int, ...]:
+    """One or several lengths as a tuple; raise unless they are ``least`` positive integers."""
     if isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, (str, bytes)):
         shape = tuple(normalized_shape)
     else:
         shape = (normalized_shape,)
     for length in shape:
         check_integer("normalized_shape", length)
+    if len(shape) < least:
+        raise ValueError(f"normalized_shape must name at least {least} length, got ().")
+    return shape
+
+
+def check_normalized_shape(
+    normalized_shape: Any, x: Any, **parameters: Any
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Raise unless ``x`` ends in ``normalized_shape`` and each parameter has it or is None.
+
+    Returns the axes that share a statistic, and those before them, which share a parameter.
+    """
+    check_rank(x, 1, "(..., *normalized_shape)")
+    shape = as_shape(normalized_shape, least=0)
     if not shape or tuple(x.shape[-len(shape) :]) != shape:
         raise ValueError(
             f"normalized_shape must be the last axes of x with shape {tuple(x.shape)}, "
             f"for example ({x.shape[-1]},); got {shape}."
         )
-    return shape
+    for name, parameter in parameters.items():
+        check_shape(name, parameter, shape, x, "the last axes")
+    first = x.ndim - len(shape)
+    return tuple(range(first, x.ndim)), tuple(range(first))
+
+
+def check_groups(num_groups: Any, channels: int, x: Any = None) -> None:
+    """Raise unless ``num_groups`` divides the number of channels, those of ``x`` if given."""
+    check_integer("num_groups", num_groups)
+    if channels % num_groups:
+        what = f"num_channels={channels}"
+        if x is not None:
+            what = f"the {channels} channels of x with shape {tuple(x.shape)}"
+        divisors = [g for g in range(1, channels + 1) if channels % g == 0]
+        raise ValueError(f"num_groups={num_groups} does not divide {what}; these do: {divisors}.")
+
+
+def check_built_for(module: Any, argument: str, input: Any, axis: int = 1) -> None:
+    """Raise unless ``input`` has as many channels as ``argument`` of the module's constructor."""
+    if input.shape[axis] != getattr(module, argument):
+        raise ValueError(
+            f"input has {input.shape[axis]} channels on axis {axis}, shape {tuple(input.shape)}; "
+            f"this {type(module).__name__} was built with {argument}={getattr(module, argument)}."
+        )

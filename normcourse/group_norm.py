@@ -90,13 +90,7 @@ def _groups(
     checks.check_array("x", x)
     checks.check_rank(x, 2, "(N, C, ...)")
     n, channels, *positions = x.shape
-    checks.check_integer("num_groups", num_groups)
-    if channels % num_groups:
-        divisors = [g for g in range(1, channels + 1) if channels % g == 0]
-        raise ValueError(
-            f"num_groups={num_groups} does not divide the {channels} channels of x with shape "
-            f"{tuple(x.shape)}; these do: {divisors}."
-        )
+    checks.check_groups(num_groups, channels, x)
     checks.check_channels("weight", weight, x)
     checks.check_channels("bias", bias, x)
     checks.check_eps(eps)

@@ -89,11 +89,7 @@ def _check(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Check the arguments; return the axes that share a statistic, and those before them."""
     checks.check_array("x", x)
-    shape = checks.check_normalized_shape(normalized_shape, x)
-    checks.check_shape("weight", weight, shape, x, "the last axes")
-    checks.check_shape("bias", bias, shape, x, "the last axes")
+    axes, shared = checks.check_normalized_shape(normalized_shape, x, weight=weight, bias=bias)
     checks.check_eps(eps)
-    first = x.ndim - len(shape)
-    axes = tuple(range(first, x.ndim))
     checks.check_count(x, axes, "sample", "Include another axis, or use rms_norm.")
-    return axes, tuple(range(first))
+    return axes, shared

@@ -93,8 +93,5 @@ def _check(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Check the arguments; return the axes that share a statistic, and those before them."""
     checks.check_array("x", x)
-    shape = checks.check_normalized_shape(normalized_shape, x)
-    checks.check_shape("weight", weight, shape, x, "the last axes")
     checks.check_eps(0.0 if eps is None else eps)
-    first = x.ndim - len(shape)
-    return tuple(range(first, x.ndim)), tuple(range(first))
+    return checks.check_normalized_shape(normalized_shape, x, weight=weight)

@@ -266,12 +266,37 @@ def assert_not_further(ours, theirs, x, dy):
         assert distance <= max(allowed, few)
 
 
-@pytest.mark.parametrize("name", ["BatchNorm2d", "GroupNorm", "InstanceNorm2d"])
-def test_channels_last_and_strided_input(name):
-    ours, theirs = pair(name, LAYERS[name][0])
-    x = torch.randn(3, 4, 6, 6, dtype=torch.float64)
-    for view in (x.contiguous(memory_format=torch.channels_last), x[..., ::2], x.mT):
-        torch.testing.assert_close(ours(view), theirs(view))
+ORDERS = {
+    "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "every other": lambda x: x[..., ::2],
+    "height and width swapped": lambda x: x.mT,
+    "batch and channels swapped": lambda x: x.transpose(0, 1),
+    "expanded": lambda x: x[:1].expand_as(x),
+}
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "name", ["BatchNorm2d", "GroupNorm", "InstanceNorm2d", "LayerNorm", "RMSNorm"]
+)
+def test_any_order_in_memory(name, order, train):
+    """Equal numbers, laid out as torch lays them out: else ``view`` would fail after a swap."""
+    x = ORDERS[order](torch.randn(4, 4, 4, 8, dtype=torch.float64))
+    positional = ((x.shape[-1],),) if name in ("LayerNorm", "RMSNorm") else LAYERS[name][0]
+    ours, theirs = (module.train(train) for module in pair(name, positional))
+    mine, other = ours(x), theirs(x)
+    torch.testing.assert_close(mine, other)
+    assert mine.stride() == other.stride()
+    if name == "InstanceNorm2d":
+        assert ours(x[0]).stride() == theirs(x[0]).stride()
+
+
+def test_wrong_channels_are_counted_on_the_axis_they_have():
+    module = normcourse.nn.InstanceNorm2d(4, affine=True)
+    for shape, axis in (((3, 5, 5), 0), ((2, 3, 5, 5), 1)):
+        with pytest.raises(ValueError, match=rf"3 channels on axis {axis}, .*num_features=4"):
+            module(torch.ones(shape))
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "LocalResponseNorm"])

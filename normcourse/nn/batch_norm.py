@@ -12,7 +12,8 @@ from normcourse.batch_norm import (
     batch_norm_inference_backward,
     update_running_statistics,
 )
-from normcourse.checks import check_integer, check_tensor
+from normcourse.checks import check_built_for, check_integer, check_tensor
+from normcourse.nn.base import AffineNorm, in_order
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
 
@@ -22,19 +23,24 @@ _batch_norm_inference = with_backward(
 )
 
 
-class ChannelNorm(torch.nn.Module):
+class ChannelNorm(AffineNorm):
     """What modules with a weight, a bias and running statistics per channel have in common."""
 
     _version = 2  # of the state_dict: since 2 it holds num_batches_tracked
     _ranks: tuple[int, ...] = ()
     _layouts = ""
 
-    weight: torch.nn.Parameter | None
-    bias: torch.nn.Parameter | None
     # These are None without track_running_stats.
     running_mean: torch.Tensor
     running_var: torch.Tensor
     num_batches_tracked: torch.Tensor
+
+    def __init_subclass__(cls) -> None:
+        """The classes for 1, 2 and 3 axes of positions have a first line of their own only."""
+        super().__init_subclass__()
+        shared = cls.__mro__[1].__doc__
+        if cls.__doc__ and shared and "_layouts" in vars(cls):
+            cls.__doc__ = f"{cls.__doc__}\n{shared.split(chr(10), 1)[1]}"
 
     def __init__(
         self,
@@ -55,10 +61,8 @@ class ChannelNorm(torch.nn.Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
+        self._learn(num_features, device, dtype, weight=affine, bias=affine and bias)
         like: dict[str, Any] = {"device": device, "dtype": dtype}
-        for name, learned in (("weight", affine), ("bias", affine and bias)):
-            p = torch.nn.Parameter(torch.empty(num_features, **like)) if learned else None
-            self.register_parameter(name, p)
         for name in ("running_mean", "running_var"):
             b = torch.empty(num_features, **like) if track_running_stats else None
             self.register_buffer(name, b)
@@ -76,10 +80,7 @@ class ChannelNorm(torch.nn.Module):
     def reset_parameters(self) -> None:
         """Forget all batches, and start the weight at 1 and the bias at 0."""
         self.reset_running_stats()
-        if self.weight is not None:
-            torch.nn.init.ones_(self.weight)
-        if self.bias is not None:
-            torch.nn.init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _store(self, mean: torch.Tensor, var: torch.Tensor) -> None:
         self.running_mean.copy_(mean)
@@ -99,11 +100,7 @@ class ChannelNorm(torch.nn.Module):
             )
 
     def _check_channels(self, input: torch.Tensor) -> None:
-        if input.shape[1] != self.num_features:
-            raise ValueError(
-                f"input has {input.shape[1]} channels on axis 1, shape {tuple(input.shape)}; this "
-                f"{type(self).__name__} was built with num_features={self.num_features}."
-            )
+        check_built_for(self, "num_features", input)
 
     def extra_repr(self) -> str:
         """The constructor's arguments, as ``print(module)`` shows them."""
@@ -151,12 +148,13 @@ class _BatchNorm(ChannelNorm):
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
         self._check(input)
         if self.training or self.running_mean is None:
-            y = _batch_norm(input, self.weight, self.bias, self.eps)
+            y = in_order(_batch_norm(input, self.weight, self.bias, self.eps))
             if self.training and self.track_running_stats:
                 self._track(input)
             return y
         statistics = self.running_mean, self.running_var
-        return _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
+        y = _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
+        return in_order(y)
 
     @torch.no_grad()
     def _track(self, input: torch.Tensor) -> None:
@@ -190,7 +188,3 @@ class BatchNorm3d(_BatchNorm):
     """Batch normalization of (N, C, D, H, W)."""
 
     _ranks, _layouts = (5,), "(N, C, D, H, W)"
-
-
-for _module in (BatchNorm1d, BatchNorm2d, BatchNorm3d):
-    _module.__doc__ = f"{_module.__doc__}\n{str(_BatchNorm.__doc__).split(chr(10), 1)[1]}"

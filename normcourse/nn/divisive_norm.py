@@ -101,17 +101,12 @@ class _Pooled(torch.nn.Module):
 
     def _check(self, input):
         checks.check_tensor(input)
-        name = type(self).__name__
         if input.dim() < 2:
             raise ValueError(
-                f"input has {input.dim()} axes, shape {tuple(input.shape)}; {name} expects "
-                "(N, C, ...)."
+                f"input has {input.dim()} axes, shape {tuple(input.shape)}; "
+                f"{type(self).__name__} expects (N, C, ...)."
             )
-        if input.shape[1] != self.num_channels:
-            raise ValueError(
-                f"input has {input.shape[1]} channels on axis 1, shape {tuple(input.shape)}; this "
-                f"{name} was built with num_channels={self.num_channels}."
-            )
+        checks.check_built_for(self, "num_channels", input)
 
 
 class DivisiveNorm(_Pooled):

@@ -1,19 +1,18 @@
 """Group normalization as a module; see :mod:`normcourse.group_norm` for the functions."""
 
-from typing import Any
-
 import torch
 
 from normcourse.autograd import with_backward
-from normcourse.checks import check_integer, check_tensor
+from normcourse.checks import check_built_for, check_groups, check_integer, check_tensor
 from normcourse.group_norm import group_norm, group_norm_backward
+from normcourse.nn.base import AffineNorm, in_order
 
 __all__ = ["GroupNorm"]
 
 _group_norm = with_backward(group_norm, group_norm_backward, "x weight bias")
 
 
-class GroupNorm(torch.nn.Module):
+class GroupNorm(AffineNorm):
     r"""Group normalization of (N, C, ...).
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
@@ -35,9 +34,6 @@ class GroupNorm(torch.nn.Module):
     Source: Wu & He 2018, arXiv:1803.08494.
     """
 
-    weight: torch.nn.Parameter | None
-    bias: torch.nn.Parameter | None
-
     def __init__(
         self,
         num_groups: int,
@@ -50,40 +46,21 @@ class GroupNorm(torch.nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        check_integer("num_groups", num_groups)
         check_integer("num_channels", num_channels)
-        if num_channels % num_groups:
-            divisors = [g for g in range(1, num_channels + 1) if num_channels % g == 0]
-            raise ValueError(
-                f"num_groups={num_groups} does not divide num_channels={num_channels}; "
-                f"these do: {divisors}."
-            )
+        check_groups(num_groups, num_channels)
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        like: dict[str, Any] = {"device": device, "dtype": dtype}
-        for name, learned in (("weight", affine), ("bias", affine and bias)):
-            p = torch.nn.Parameter(torch.empty(num_channels, **like)) if learned else None
-            self.register_parameter(name, p)
+        self._learn(num_channels, device, dtype, weight=affine, bias=affine and bias)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start the weight at 1 and the bias at 0."""
-        if self.weight is not None:
-            torch.nn.init.ones_(self.weight)
-        if self.bias is not None:
-            torch.nn.init.zeros_(self.bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
         check_tensor(input)
-        if self.affine and input.dim() > 1 and input.shape[1] != self.num_channels:
-            raise ValueError(
-                f"input has {input.shape[1]} channels on axis 1, shape {tuple(input.shape)}; this "
-                f"GroupNorm was built with num_channels={self.num_channels}."
-            )
-        return _group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        if self.affine and input.dim() > 1:
+            check_built_for(self, "num_channels", input)
+        return in_order(_group_norm(input, self.num_groups, self.weight, self.bias, self.eps))
 
     def extra_repr(self) -> str:
         """The constructor's arguments, as ``print(module)`` shows them."""

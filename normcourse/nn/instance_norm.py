@@ -5,20 +5,17 @@ import warnings
 import torch
 
 from normcourse.autograd import with_backward
-from normcourse.batch_norm import batch_norm_inference, batch_norm_inference_backward
-from normcourse.checks import check_tensor
+from normcourse.checks import check_built_for
 from normcourse.instance_norm import (
     instance_norm,
     instance_norm_backward,
     update_running_instance_statistics,
 )
-from normcourse.nn.batch_norm import ChannelNorm
+from normcourse.nn.batch_norm import ChannelNorm, _batch_norm_inference
 
 __all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
 
 _instance_norm = with_backward(instance_norm, instance_norm_backward, "x weight bias")
-# With given statistics, instance and batch normalization are the same map.
-_inference = with_backward(batch_norm_inference, batch_norm_inference_backward, "x weight bias")
 
 
 class _InstanceNorm(ChannelNorm):
@@ -63,13 +60,16 @@ class _InstanceNorm(ChannelNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...), or one sample (C, ...); the shape and dtype stay."""
-        check_tensor(input)
-        if input.dim() == min(self._ranks):
-            return self.forward(input[None])[0]
         self._check(input)
+        if input.dim() == min(self._ranks):
+            return self._normalize(input[None])[0].contiguous()
+        return self._normalize(input).contiguous()  # as torch, also after a transpose
+
+    def _normalize(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training and self.track_running_stats:
+            # With given statistics, instance and batch normalization are the same map.
             statistics = self.running_mean, self.running_var
-            return _inference(input, *statistics, self.weight, self.bias, self.eps)
+            return _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
         y = _instance_norm(input, self.weight, self.bias, self.eps)
         if self.track_running_stats and input.numel():
             self._track(input)
@@ -84,11 +84,12 @@ class _InstanceNorm(ChannelNorm):
         self._store(mean, var)
 
     def _check_channels(self, input: torch.Tensor) -> None:
+        axis = input.dim() - min(self._ranks)
         if self.affine or self.track_running_stats:
-            super()._check_channels(input)
-        elif input.shape[1] != self.num_features:
+            check_built_for(self, "num_features", input, axis)
+        elif input.shape[axis] != self.num_features:
             warnings.warn(
-                f"input has {input.shape[1]} channels, num_features={self.num_features} is not "
+                f"input has {input.shape[axis]} channels, num_features={self.num_features} is not "
                 "used because affine=False.",
                 stacklevel=4,
             )
@@ -110,7 +111,3 @@ class InstanceNorm3d(_InstanceNorm):
     """Instance normalization of (N, C, D, H, W) or (C, D, H, W)."""
 
     _ranks, _layouts = (4, 5), "(N, C, D, H, W) or (C, D, H, W)"
-
-
-for _module in (InstanceNorm1d, InstanceNorm2d, InstanceNorm3d):
-    _module.__doc__ = f"{_module.__doc__}\n{str(_InstanceNorm.__doc__).split(chr(10), 1)[1]}"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from normcourse.autograd import with_backward
-from normcourse.checks import check_tensor
-from normcourse.nn.layer_norm import as_shape
+from normcourse.checks import as_shape, check_tensor
+from normcourse.nn.base import AffineNorm, in_order
 from normcourse.rms_norm import rms_norm, rms_norm_backward
 
 __all__ = ["RMSNorm"]
@@ -14,7 +14,7 @@ __all__ = ["RMSNorm"]
 _rms_norm = with_backward(rms_norm, rms_norm_backward, "x weight")
 
 
-class RMSNorm(torch.nn.Module):
+class RMSNorm(AffineNorm):
     r"""Root mean square normalization of (..., \*normalized_shape).
 
     .. math:: y = \gamma \frac{x}{\sqrt{\operatorname{mean}(x^2) + \varepsilon}}
@@ -32,8 +32,6 @@ class RMSNorm(torch.nn.Module):
     Source: Zhang & Sennrich 2019, arXiv:1910.07467.
     """
 
-    weight: torch.nn.Parameter | None
-
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -46,21 +44,13 @@ class RMSNorm(torch.nn.Module):
         self.normalized_shape = as_shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        weight = torch.empty(self.normalized_shape, device=device, dtype=dtype)
-        self.register_parameter(
-            "weight", torch.nn.Parameter(weight) if elementwise_affine else None
-        )
+        self._learn(self.normalized_shape, device, dtype, weight=elementwise_affine)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start the weight at 1."""
-        if self.weight is not None:
-            torch.nn.init.ones_(self.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize ``x``; the shape and dtype stay."""
         check_tensor(x, "x")
-        return _rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        return in_order(_rms_norm(x, self.normalized_shape, self.weight, self.eps))
 
     def extra_repr(self) -> str:
         """The constructor's arguments, as ``print(module)`` shows them."""

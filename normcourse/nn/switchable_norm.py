@@ -109,7 +109,3 @@ class SwitchableNorm3d(_SwitchableNorm):
     """Switchable normalization of (N, C, D, H, W)."""
 
     _ranks, _layouts = (5,), "(N, C, D, H, W)"
-
-
-for _module in (SwitchableNorm1d, SwitchableNorm2d, SwitchableNorm3d):
-    _module.__doc__ = f"{_module.__doc__}\n{str(_SwitchableNorm.__doc__).split(chr(10), 1)[1]}"
