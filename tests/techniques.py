@@ -1,4 +1,4 @@
-"""The activation normalizations as data, and what is promised of all of them.
+"""The activation normalizations as data, what is promised of all of them, and what tests share.
 
 A technique answers two questions about the place of a number: with which others does it share its
 statistics, and with which its weight? What our functions are compared with is built from these
@@ -139,6 +139,7 @@ def reference(technique, x, setting, parameters, eps):
 SHAPES = [(6,), (6, 3), (2, 3), (3, 6, 5), (2, 6, 4, 5), (1, 3, 2, 2), (2, 4, 2, 3, 4)]
 HARD_SHAPES = [(64, 6), (2048, 6), (3, 4099), (8, 6, 16, 16)]
 EPS = [1e-12, 1e-5, 0.1, 1.0]
+AFFINE = list(product([True, False], repeat=2))
 
 
 def cases(technique, shapes=SHAPES):
@@ -169,10 +170,10 @@ def arguments(technique, shape, setting, affine=(True, True), seed=0, dtype=torc
     return x, dy, [p if keep else None for p, keep in zip(parameters, affine, strict=False)]
 
 
-def autograd(function, dy, *inputs):
+def autograd(function, dy, *inputs, **constants):
     """The function's value, and autograd's gradients of the inputs that are tensors."""
     leaves = [None if t is None else t.clone().requires_grad_() for t in inputs]
-    y = function(*leaves)
+    y = function(*leaves, **constants)
     y.backward(dy.to(y.dtype))
     return y.detach(), *(None if t is None else t.grad for t in leaves)
 
@@ -200,12 +201,14 @@ def plain(technique, x, setting, eps=1e-5):
     return technique.forward(x, *setting, *[None] * len(technique.parameters), eps)
 
 
-def assert_same(results, expected, rtol=1e-9, atol=1e-11):
-    for a, b in zip(results, expected, strict=True):
-        if b is None:
-            assert a is None
-        else:
-            torch.testing.assert_close(a, b, rtol=rtol, atol=atol)
+def as_function(module):
+    """The module as a function of its input and its parameters, for torch's gradcheck."""
+    names = [name for name, _ in module.named_parameters()]
+
+    def function(x, *parameters):
+        return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
+
+    return function
 
 
 def outlier(x):
@@ -235,9 +238,18 @@ HARD = {
 }
 
 
-def distance(result, truth):
-    return (result.double() - truth).abs().max().item()
-
+# The same for the weight of a layer, as a matrix.
+HARD_WEIGHTS = {
+    "normal": lambda w: w,
+    "offset 1e4": lambda w: w + 1e4,
+    "1e15": lambda w: w * 1e15,
+    "1e25": lambda w: w * 1e25,
+    "transposed": lambda w: w.T.contiguous().T,
+    "strided": lambda w: torch.stack([w, -w], -1)[..., 0],
+    "float16": lambda w: (400 * w).half(),
+    "float16, squares vanish": lambda w: (1e-4 * w).half(),
+    "bfloat16": lambda w: (3 * w + 5).bfloat16(),
+}
 
 LIBRARIES = {"numpy": np.asarray, "torch": torch.as_tensor, "jax": jax.numpy.asarray}
 
@@ -250,6 +262,70 @@ def examples(count):
     return settings(
         max_examples=count, suppress_health_check=[HealthCheck.differing_executors], deadline=None
     )
+
+
+# ---- comparisons -------------------------------------------------------------------------
+
+
+def distance(result, truth):
+    """The largest error."""
+    return (result.double() - truth).abs().max().item()
+
+
+def relative_distance(result, truth):
+    """The largest error, in units of the largest exact entry; infinite for NaN."""
+    error = (result.double() - truth).abs().max() / truth.abs().max()
+    return error.nan_to_num(np.inf, np.inf).item()
+
+
+def assert_same(results, expected, rtol=1e-9, atol=1e-11):
+    torch.testing.assert_close(list(results), list(expected), rtol=rtol, atol=atol)
+
+
+def assert_slopes(function, gradients, dy, inputs, rng, atol=1e-5):
+    """In one random direction of all inputs at once, and of each input for itself."""
+    h = 1e-6
+    for which in (np.ones(len(inputs)), *np.eye(len(inputs))):
+        steps = [k * rng.normal(size=a.shape) for k, a in zip(which, inputs, strict=True)]
+        up, down = (
+            function(*(a + s * d for a, d in zip(inputs, steps, strict=True))) for s in (h, -h)
+        )
+        expected = ((up - down) * dy).sum() / (2 * h)
+        slope = sum((g * d).sum() for g, d in zip(gradients, steps, strict=True))
+        assert slope == pytest.approx(expected, rel=1e-5, abs=atol)
+
+
+def assert_library_agrees(library, function, inputs, atol=2e-5):
+    """In float32, JAX's default: a few units in the last place apart from NumPy's float64."""
+    inputs = [t.numpy() for t in inputs]
+    arrays = [LIBRARIES[library](a) for a in inputs]
+    exact = function(*(a.astype(float) for a in inputs))
+    for a, b in zip(function(*arrays), exact, strict=True):
+        assert type(a) is type(arrays[0])
+        assert "float32" in str(a.dtype)
+        assert a.shape == b.shape
+        np.testing.assert_allclose(np.asarray(a), b, rtol=2e-5, atol=atol)
+
+
+def assert_compiles(function, inputs):
+    """Whole, by torch.compile and by jax.jit, to what it is without them."""
+    expected = function(*inputs)
+    torch.testing.assert_close(torch.compile(function, fullgraph=True)(*inputs), expected)
+    traced = jax.jit(function)(*(t.float().numpy() for t in inputs))
+    traced = [torch.tensor(np.asarray(a)) for a in traced]
+    assert_same(traced, [t.float() for t in expected], 1e-4, 1e-5)
+
+
+def assert_inputs_are_kept(function, inputs):
+    """The function neither writes into what it gets nor returns its memory."""
+    inputs = [t.numpy() for t in inputs]
+    for a in inputs:
+        a.flags.writeable = False
+    copies = [a.copy() for a in inputs]
+    results = function(*inputs)
+    for a, b in zip(inputs, copies, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not any(np.shares_memory(a, r) for r in results)
 
 
 # What is wrong in a good call: (the arguments changed, the error, what the message says).
@@ -333,7 +409,7 @@ class Promises:
     # ---- values and gradients ------------------------------------------------------------
 
     @pytest.mark.parametrize("eps", EPS)
-    @pytest.mark.parametrize("affine", list(product([True, False], repeat=2)), ids=str)
+    @pytest.mark.parametrize("affine", AFFINE, ids=str)
     def test_agrees_with_torch(self, case, affine, eps):
         t, (shape, setting) = self.technique, case
         x, dy, parameters = arguments(t, shape, setting, affine)
@@ -363,27 +439,14 @@ class Promises:
     @examples(40)
     @given(st.data())
     def test_backward_is_the_finite_difference(self, data):
-        """In one random direction of all arguments at once, and of each argument for itself."""
-        t, eps, h = self.technique, 1e-2, 1e-6
+        t, eps = self.technique, 1e-2
         shape, setting, seed = data.draw(any_case(t))
         x, dy, parameters = arguments(t, shape, setting, seed=seed)
-        inputs = [a.numpy() for a in (x, *parameters)]
-        rng = np.random.default_rng(seed)
-        directions = [rng.normal(size=a.shape) for a in inputs]
-        gradients = t.backward(dy.numpy(), inputs[0], *setting, *inputs[1:], eps)
-
-        def moved(step, which):
-            x, *parameters = (
-                a + step * d * (i in which)
-                for i, (a, d) in enumerate(zip(inputs, directions, strict=True))
-            )
-            return t.forward(x, *setting, *parameters, eps)
-
-        everything = range(len(inputs))
-        for which in (everything, *([i] for i in everything)):
-            expected = ((moved(h, which) - moved(-h, which)) * dy.numpy()).sum() / (2 * h)
-            slope = sum((gradients[i] * directions[i]).sum() for i in which)
-            assert slope == pytest.approx(expected, rel=1e-5, abs=1e-5 * x.numel() ** 0.5)
+        dy, *inputs = (a.numpy() for a in (dy, x, *parameters))
+        forward = lambda x, *p: t.forward(x, *setting, *p, eps)  # noqa: E731
+        gradients = t.backward(dy, inputs[0], *setting, *inputs[1:], eps)
+        rng, atol = np.random.default_rng(seed), 1e-5 * x.numel() ** 0.5
+        assert_slopes(forward, gradients, dy, inputs, rng, atol)
 
     @pytest.mark.parametrize(("library", "dtype"), PRECISIONS)
     def test_libraries_agree(self, library, dtype):
@@ -403,13 +466,8 @@ class Promises:
         t, shape = self.technique, (4, 6, 5)
         setting = t.settings(shape)[-1]
         x, dy, parameters = arguments(t, shape, setting, dtype=torch.float32)
-        function = lambda dy, x, *parameters: both(t, dy, x, setting, parameters, 1e-5)  # noqa: E731
-        expected = function(dy, x, *parameters)
-        assert_same(
-            torch.compile(function, fullgraph=True)(dy, x, *parameters), expected, 1e-4, 1e-5
-        )
-        traced = jax.jit(function)(*(a.numpy() for a in (dy, x, *parameters)))
-        assert_same([torch.tensor(np.asarray(a)) for a in traced], expected, 1e-4, 1e-5)
+        function = lambda dy, x, *p: both(t, dy, x, setting, p, 1e-5)  # noqa: E731
+        assert_compiles(function, (dy, x, *parameters))
 
     @pytest.mark.parametrize("name", HARD)
     def test_hard_inputs(self, name, hard_case):
@@ -466,14 +524,8 @@ class Promises:
     def test_inputs_are_not_modified(self, case):
         t, (shape, setting) = self.technique, case
         x, dy, parameters = arguments(t, shape, setting)
-        inputs = [a.numpy() for a in (x, dy, *parameters)]
-        for a in inputs:
-            a.flags.writeable = False
-        copies = [a.copy() for a in inputs]
-        results = both(t, inputs[1], inputs[0], setting, inputs[2:], 1e-5)
-        for a, b in zip(inputs, copies, strict=True):
-            np.testing.assert_array_equal(a, b)
-            assert not any(np.shares_memory(a, r) for r in results)
+        function = lambda dy, x, *p: both(t, dy, x, setting, p, 1e-5)  # noqa: E731
+        assert_inputs_are_kept(function, (dy, x, *parameters))
 
     # ---- properties ----------------------------------------------------------------------
 

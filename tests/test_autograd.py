@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from techniques import as_function
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
@@ -56,13 +57,8 @@ def cubes(module):
 
 def of_everything(module):
     """(function of x and all parameters, their values), for the checkers of torch."""
-    names = [name for name, _ in module.named_parameters()]
-
-    def function(x, *parameters):
-        return functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
-
     values = [p.detach().clone().requires_grad_() for p in module.parameters()]
-    return function, (tensors()[0].requires_grad_(), *values)
+    return as_function(module), (tensors()[0].requires_grad_(), *values)
 
 
 # ---- our backward and nothing else -------------------------------------------------------

@@ -1,18 +1,20 @@
 """batch_norm: what every activation normalization promises, inference and running statistics."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from techniques import (
+    AFFINE,
     BATCH,
+    EPS,
     LIBRARIES,
     Promises,
     arguments,
+    assert_library_agrees,
     assert_same,
+    assert_slopes,
     autograd,
     distance,
     exact,
@@ -31,7 +33,6 @@ from normcourse import (
 )
 
 SHAPES = [(6, 3), (4, 3, 5), (2, 3, 4, 5), (1, 3)]
-AFFINE = list(itertools.product([True, False], repeat=2))
 
 
 class TestBatchNorm(Promises):
@@ -69,7 +70,7 @@ def inference_both(dy, x, statistics, parameters, eps=1e-5):
     return y, *batch_norm_inference_backward(dy, x, *statistics, *parameters, eps)
 
 
-@pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.1, 1.0])
+@pytest.mark.parametrize("eps", EPS)
 @pytest.mark.parametrize("affine", AFFINE, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_inference_agrees_with_torch(shape, affine, eps):
@@ -82,35 +83,21 @@ def test_inference_agrees_with_torch(shape, affine, eps):
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from(SHAPES))
 def test_inference_backward_is_the_finite_difference(seed, shape):
-    inputs = inference_case(shape, seed=seed)
-    x, dy, statistics, parameters = inputs[0].numpy(), inputs[1].numpy(), *inputs[2:]
-    statistics, parameters = ([a.numpy() for a in group] for group in (statistics, parameters))
-    rng = np.random.default_rng(seed)
-    directions = [rng.normal(size=a.shape) for a in (x, *parameters)]
-
-    def moved(step):
-        x_, *p = (a + step * d for a, d in zip((x, *parameters), directions, strict=True))
-        return (batch_norm_inference(x_, *statistics, *p, 1e-2) * dy).sum()
-
-    gradients = batch_norm_inference_backward(dy, x, *statistics, *parameters, 1e-2)
-    slope = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
-    assert slope == pytest.approx((moved(1e-6) - moved(-1e-6)) / 2e-6, rel=1e-5, abs=1e-5)
+    x, dy, statistics, parameters = inference_case(shape, seed=seed)
+    x, dy, mean, var, *parameters = (a.numpy() for a in (x, dy, *statistics, *parameters))
+    forward = lambda x, *p: batch_norm_inference(x, mean, var, *p, 1e-2)  # noqa: E731
+    gradients = batch_norm_inference_backward(dy, x, mean, var, *parameters, 1e-2)
+    assert_slopes(forward, gradients, dy, (x, *parameters), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_inference_and_running_statistics_in_all_libraries(library):
+    def everything(x, dy, mean, var, *parameters):
+        both = inference_both(dy, x, (mean, var), parameters)
+        return *both, *update_running_statistics(mean, var, x)
+
     x, dy, statistics, parameters = inference_case((4, 3, 5, 2), dtype=torch.float32)
-    convert = lambda array: [LIBRARIES[library](t.numpy()) for t in array]  # noqa: E731
-    (x32, dy32), statistics32, parameters32 = map(convert, ([x, dy], statistics, parameters))
-    results = inference_both(dy32, x32, statistics32, parameters32)
-    results += update_running_statistics(*statistics32, x32)
-    statistics = [s.double() for s in statistics]
-    truth = inference_both(dy.double(), x.double(), statistics, [p.double() for p in parameters])
-    truth += update_running_statistics(*statistics, x.double())
-    for a, b in zip(results, truth, strict=True):
-        assert isinstance(a, type(x32))
-        assert "float32" in str(a.dtype)
-        np.testing.assert_allclose(np.asarray(a), b, rtol=2e-5, atol=2e-5)
+    assert_library_agrees(library, everything, (x, dy, *statistics, *parameters))
 
 
 def test_inference_compiles_whole():

@@ -4,12 +4,23 @@ import copy
 import itertools
 import pickle
 
-import jax
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from techniques import (
+    HARD,
+    LIBRARIES,
+    as_function,
+    assert_compiles,
+    assert_inputs_are_kept,
+    assert_library_agrees,
+    assert_same,
+    assert_slopes,
+    autograd,
+    distance,
+)
 from torch.nn import functional as F
 
 from normcourse.divisive_norm import (
@@ -38,14 +49,6 @@ def case(shape, seed=0, dtype=torch.float64):
     return x, dy, weight, one, other
 
 
-def autograd(function, dy, *inputs):
-    """The function's value and the gradients of its inputs."""
-    leaves = [t.clone().requires_grad_() for t in inputs]
-    y = function(*leaves)
-    y.backward(dy.to(y.dtype))
-    return y.detach(), [t.grad for t in leaves]
-
-
 def rows(x):
     """(C, everything else): the formulas below know channels only."""
     return x.transpose(0, 1).reshape(x.shape[1], -1)
@@ -72,11 +75,6 @@ def signed_reference(x, weight, bias, p):
     return back(torch.stack(out), x)
 
 
-def assert_all_close(results, expected, **tolerance):
-    for a, b in zip(results, expected, strict=True):
-        torch.testing.assert_close(a, b, **tolerance)
-
-
 # ---- values and gradients ----------------------------------------------------------------
 
 
@@ -84,18 +82,17 @@ def assert_all_close(results, expected, **tolerance):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_canonical_form_is_the_equation(shape, n):
     x, dy, *parameters = case(shape)
-    y, gradients = autograd(lambda *a: canonical_reference(*a, n), dy, x, *parameters)
-    torch.testing.assert_close(divisive_norm(x, *parameters, n), y)
-    assert_all_close(divisive_norm_backward(dy, x, *parameters, n), gradients)
+    ours = divisive_norm(x, *parameters, n), *divisive_norm_backward(dy, x, *parameters, n)
+    assert_same(ours, autograd(canonical_reference, dy, x, *parameters, n=n))
 
 
 @pytest.mark.parametrize("p", POWERS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_signed_form_is_the_equation(shape, p):
     x, dy, *parameters, _ = case(shape)
-    y, gradients = autograd(lambda *a: signed_reference(*a, p), dy, x, *parameters)
-    torch.testing.assert_close(signed_divisive_norm(x, *parameters, p), y)
-    assert_all_close(signed_divisive_norm_backward(dy, x, *parameters, p), gradients)
+    y = signed_divisive_norm(x, *parameters, p)
+    gradients = signed_divisive_norm_backward(dy, x, *parameters, p)
+    assert_same((y, *gradients), autograd(signed_reference, dy, x, *parameters, p=p))
 
 
 def test_the_jacobian_is_the_one_in_the_chapter():
@@ -116,10 +113,9 @@ LRN_SHAPES = [(2, 5, 4), (1, 1, 3), (2, 7, 3, 2), (2, 4, 2, 3, 2), (1, 3, 1, 1)]
 def test_local_response_norm_is_torchs(shape, size):
     x, dy, *_ = case(shape)
     for alpha, beta, k in [(1e-4, 0.75, 1.0), *itertools.product([0.0, 0.7], [0.5, 1.3], [0.1, 2])]:
-        torchs = lambda x, *a: F.local_response_norm(x, *a)  # noqa: E731
-        y, (dx,) = autograd(lambda x: torchs(x, size, alpha, beta, k), dy, x)  # noqa: B023
-        torch.testing.assert_close(local_response_norm(x, size, alpha, beta, k), y)
-        torch.testing.assert_close(local_response_norm_backward(dy, x, size, alpha, beta, k), dx)
+        setting = {"size": size, "alpha": alpha, "beta": beta, "k": k}
+        y, dx = local_response_norm(x, **setting), local_response_norm_backward(dy, x, **setting)
+        assert_same((y, dx), autograd(F.local_response_norm, dy, x, **setting))
     torch.testing.assert_close(local_response_norm(x, size), F.local_response_norm(x, size))
 
 
@@ -133,12 +129,6 @@ def test_local_response_norm_is_the_signed_form_with_a_band(size):
     torch.testing.assert_close(local_response_norm(x, size, 0.3, 0.6, 1.5), expected)
 
 
-def difference(function, inputs, directions, h=1e-6):
-    up = function(*(a + h * d for a, d in zip(inputs, directions, strict=True)))
-    down = function(*(a - h * d for a, d in zip(inputs, directions, strict=True)))
-    return (up - down) / (2 * h)
-
-
 @settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
@@ -147,7 +137,6 @@ def difference(function, inputs, directions, h=1e-6):
     st.floats(0.1, 1.5),
 )
 def test_backward_is_the_finite_difference(seed, shape, n, p):
-    """Along a random direction, and for each input on its own."""
     x, dy, *parameters = (t.numpy() for t in case(shape, seed))
     x = np.where(abs(x) < 1e-3, 1.0, x)  # the canonical form has a kink at 0
     rng = np.random.default_rng(seed)
@@ -158,12 +147,7 @@ def test_backward_is_the_finite_difference(seed, shape, n, p):
     for forward, backward, learned, setting in forms:
         inputs = [x, *learned]
         gradients = backward(dy, *inputs, setting)
-        everything = np.ones(len(inputs))
-        for which in (everything, *np.eye(len(inputs))):
-            directions = [k * rng.normal(size=a.shape) for k, a in zip(which, inputs, strict=True)]
-            slope = difference(lambda *a: forward(*a, setting), inputs, directions)  # noqa: B023
-            ours = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
-            assert ours == pytest.approx((slope * dy).sum(), rel=1e-5, abs=1e-5)
+        assert_slopes(lambda *a: forward(*a, setting), gradients, dy, inputs, rng)  # noqa: B023
 
 
 def test_gradient_is_zero_where_the_drive_is_rectified():
@@ -185,7 +169,7 @@ def test_numbers_stand_for_equal_vectors_and_have_no_gradient():
         signed_divisive_norm(x, weight, 0.7), signed_divisive_norm(x, weight, full)
     )
     dx, dweight, *none = divisive_norm_backward(dy, x, weight, 0.7, 0.7)
-    assert_all_close((dx, dweight), divisive_norm_backward(dy, x, weight, full, full)[:2])
+    assert_same((dx, dweight), divisive_norm_backward(dy, x, weight, full, full)[:2])
     assert none == [None, None]
     assert signed_divisive_norm_backward(dy, x, weight, 0.7)[2] is None
 
@@ -202,10 +186,7 @@ def test_defaults():
         assert torch.equal(short[0], full[0])
 
 
-LIBRARIES = {"numpy": np.asarray, "torch": torch.as_tensor, "jax": jax.numpy.asarray}
-
-
-def everything(dy, x, weight, one, other):
+def everything(x, dy, weight, one, other):
     """All six functions, as one flat tuple of arrays."""
     return (
         divisive_norm(x, weight, one, other, 2.5),
@@ -219,41 +200,18 @@ def everything(dy, x, weight, one, other):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_libraries_agree(library):
-    x, dy, *parameters = (t.numpy() for t in case((4, 3, 5, 2), dtype=torch.float32))
-    arguments = [LIBRARIES[library](a) for a in (dy, x, *parameters)]
-    expected = everything(*(a.astype(float) for a in (dy, x, *parameters)))
-    for a, b in zip(everything(*arguments), expected, strict=True):
-        assert isinstance(a, type(arguments[1]))
-        assert "float32" in str(a.dtype)
-        np.testing.assert_allclose(np.asarray(a), b, rtol=2e-5, atol=2e-5)
+    assert_library_agrees(library, everything, case((4, 3, 5, 2), dtype=torch.float32))
 
 
 def test_compiles_whole():
-    x, dy, *parameters = case((4, 3, 5), dtype=torch.float32)
-    expected = everything(dy, x, *parameters)
-    compiled = torch.compile(everything, fullgraph=True)(dy, x, *parameters)
-    assert_all_close(compiled, expected, rtol=1e-4, atol=1e-5)
-    traced = jax.jit(everything)(*(a.numpy() for a in (dy, x, *parameters)))
-    for a, b in zip(traced, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert_compiles(everything, case((4, 3, 5), dtype=torch.float32))
 
 
 # ---- hard inputs -------------------------------------------------------------------------
 
-HARD = {
-    "normal": lambda x: x,
-    "offset 1e4": lambda x: x + 1e4,
-    "constant": lambda x: 0 * x + 0.1,
-    "constant 1e4": lambda x: 0 * x + 1e4 + 0.1,
-    "zeros": lambda x: 0 * x,
-    "denormal": lambda x: x * 1e-39,
-    "tiny": lambda x: x * 1e-20,
-    "large": lambda x: x * 1e15,
+HARD = HARD | {
     "one position": lambda x: x[:, :, :1, :1],
     "one sample": lambda x: x[:1],
-    "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
-    "strided": lambda x: torch.stack([x, -x], -1)[..., 0],
-    "float16": lambda x: (400 * x).half(),
     "bfloat16": lambda x: (300 * x + 5).bfloat16(),
 }
 
@@ -271,11 +229,6 @@ def naive_signed(x, weight, bias):
     return (v / d.sqrt()).reshape(x.shape)
 
 
-def at_least_float32(x):
-    """torch's own LRN has no half precision on the CPU."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
 FORMS = {
     "canonical": (divisive_norm, divisive_norm_backward, naive_canonical, 3),
     "signed": (signed_divisive_norm, signed_divisive_norm_backward, naive_signed, 2),
@@ -288,11 +241,6 @@ FORMS = {
 }
 
 
-def distance(a, b):
-    away = (a.double() - b).abs().max().item()
-    return float("inf") if np.isnan(away) else away
-
-
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", HARD)
 def test_hard_inputs(name, form):
@@ -303,14 +251,9 @@ def test_hard_inputs(name, form):
     dy = dy[: x.shape[0], :, : x.shape[2], : x.shape[3]].to(x.dtype)
     parameters = parameters[:count]
     ours = [forward(x, *parameters), *backward(dy, x, *parameters)]
-    wide = at_least_float32(x)
-    theirs, their_gradients = autograd(other, dy, wide, *parameters)
-    exact, exact_gradients = autograd(
-        other, dy.double(), x.double(), *(p.double() for p in parameters)
-    )
-    for result, rival, truth in zip(
-        ours, [theirs, *their_gradients], [exact, *exact_gradients], strict=True
-    ):
+    theirs = autograd(other, dy, x.float(), *parameters)  # torch's own LRN has no half precision
+    exact = autograd(other, dy, x.double(), *(p.double() for p in parameters))
+    for result, rival, truth in zip(ours, theirs, exact, strict=True):
         assert result.isfinite().all()
         single = 8 if truth.shape == x.shape else 64  # a parameter's gradient is a long sum
         units = single if result.dtype == torch.float32 else 1  # half precision is rounded once
@@ -380,12 +323,7 @@ def test_empty_batch_stays_empty(library):
 
 
 def test_inputs_are_not_modified():
-    arguments = [t.numpy() for t in case((4, 3, 5))]
-    copies = [a.copy() for a in arguments]
-    x, dy, *parameters = arguments
-    everything(dy, x, *parameters)
-    for a, b in zip(arguments, copies, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_inputs_are_kept(everything, case((4, 3, 5)))
 
 
 # ---- properties --------------------------------------------------------------------------
@@ -502,14 +440,9 @@ def test_where_modules_start():
 def test_module_gradients_are_autograds(name):
     module = shaken(name)
     x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    inputs = (x, *module.parameters())
-    names = [n for n, _ in module.named_parameters()]
-
-    def call(x, *parameters):
-        return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
-
-    assert torch.autograd.gradcheck(call, inputs)
-    assert torch.autograd.gradgradcheck(call, inputs, atol=1e-4)
+    function, inputs = as_function(module), (x, *module.parameters())
+    assert torch.autograd.gradcheck(function, inputs)
+    assert torch.autograd.gradgradcheck(function, inputs, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -698,3 +631,30 @@ def test_errors_name_the_argument(name):
     call, error, message = WRONG[name]
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pool", ["none", "own", "neighbour"])
+@pytest.mark.parametrize("form", ["signed", "canonical"])
+def test_a_strong_drive_outside_the_pool_does_no_harm(form, pool, dtype):
+    """Beside it, in the same units, the semi-saturation and the weak drives would be 0."""
+    pools = {"none": torch.zeros(3, 3), "own": torch.eye(3), "neighbour": torch.eye(3)[[2, 0, 1]]}
+    weight, ones = pools[pool].to(dtype), torch.ones(3, dtype=dtype)
+    dy = torch.tensor([[1.0, -2.0, 0.5]], dtype=dtype)
+    if form == "signed":
+        forward, backward = signed_divisive_norm, signed_divisive_norm_backward
+        reference, setting, vectors, largest = signed_reference, 0.5, 1, [36, 18]
+    else:
+        forward, backward = divisive_norm, divisive_norm_backward
+        reference, setting, vectors, largest = canonical_reference, 2.0, 2, [18, 12]
+    for power in range(0, largest[0] + 1, 2):
+        x = torch.tensor([[10.0**power, 3.0, 0.5]], dtype=dtype)
+        inputs = x, weight, *[ones] * vectors
+        exact, *gradients = autograd(
+            lambda *a: reference(*a, setting), dy.double(), *(a.double() for a in inputs)
+        )
+        results = [(forward(*inputs, setting), exact)]
+        if power <= largest[1]:
+            results += zip(backward(dy, *inputs, setting), gradients, strict=True)
+        for ours, truth in results:
+            torch.testing.assert_close(ours, truth.to(dtype))
