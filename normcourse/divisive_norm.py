@@ -54,9 +54,8 @@ def divisive_norm(
     """
     _check(x, weight, sigma=sigma, gain=gain)
     checks.check_number("exponent", exponent, 1)
-    drive, half, _ = _scale(_flat(x).clip(0), _vector(sigma))
-    power = drive**exponent
-    y = _vector(gain) * power / (half**exponent + _pool(weight, power))
+    power, floor, *_ = _powers(x, sigma, exponent)
+    y = _vector(gain) * power / (floor + _pool(weight, power))
     return narrow(y.reshape(x.shape), x)
 
 
@@ -90,15 +89,13 @@ def divisive_norm_backward(
     _check(x, weight, sigma=sigma, gain=gain)
     checks.check_number("exponent", exponent, 1)
     checks.check_gradient("dy", dy, x)
-    drive, half, scale = _scale(_flat(x).clip(0), _vector(sigma))
-    power, gamma = drive**exponent, _vector(gain)
-    d = half**exponent + _pool(weight, power)
+    power, floor, slope, floor_slope = _powers(x, sigma, exponent)
+    gamma, d = _vector(gain), floor + _pool(weight, power)
     g = _flat(dy) / d
     t = -gamma * g * power / d
-    off = _flat(x) <= 0  # adding it keeps a power of 0 out of the second derivative
-    slope = exponent * (drive + off) ** (exponent - 1) * ~off / scale
-    dx = narrow((slope * (gamma * g + _pool(weight.T, t))).reshape(x.shape), x)
-    dsigma = _sum(t * exponent * half ** (exponent - 1) / scale, sigma)
+    dx = exponent * slope * (_flat(x) > 0) * (gamma * g + _pool(weight.T, t))
+    dsigma = _sum(t * exponent * floor_slope, sigma)
+    dx = narrow(dx.reshape(x.shape), x)
     return dx, _pool_gradient(t, power, weight), dsigma, _sum(g * power, gain)
 
 
@@ -127,8 +124,8 @@ def signed_divisive_norm(
     """
     _check(x, weight, bias=bias)
     checks.check_number("power", power)
-    u, floor, scale = _scale(_flat(x), _vector(bias) ** 0.5)
-    y = u * scale ** (1 - 2 * power) / (floor * floor + _pool(weight, u * u)) ** power
+    square, floor, scale = _squares(x, bias)
+    y = _flat(x) / scale**power / (floor + _pool(weight, square)) ** power
     return narrow(y.reshape(x.shape), x)
 
 
@@ -156,8 +153,8 @@ def signed_divisive_norm_backward(
     _check(x, weight, bias=bias)
     checks.check_number("power", power)
     checks.check_gradient("dy", dy, x)
-    dx, t, u, scale = _signed_backward(dy, x, weight, bias, power)
-    return dx, _pool_gradient(t, u * u, weight), _sum(t / scale / scale, bias)
+    dx, t, square, scale = _signed_backward(dy, x, weight, bias, power)
+    return dx, _pool_gradient(t, square, weight), _sum(t / scale, bias)
 
 
 def local_response_norm(
@@ -211,22 +208,33 @@ def local_response_norm_backward(
 
 
 def _signed_backward(dy, x, weight, bias, power):
-    """(dx, t, x in units of scale, scale)."""
-    u, floor, scale = _scale(_flat(x), _vector(bias) ** 0.5)
-    d = floor * floor + _pool(weight, u * u)
-    g = _flat(dy) * scale ** (1 - 2 * power) / d**power
-    t = -power * g * u / d
-    dx = (g + 2 * u * _pool(weight.T, t)) / scale
-    return narrow(dx.reshape(x.shape), x), t, u, scale
+    """(dx, t, x^2, scale); t is multiplied by scale, x^2 divided."""
+    square, floor, scale = _squares(x, bias)
+    d, v = floor + _pool(weight, square), _flat(x)
+    g = _flat(dy) / scale**power / d**power
+    t = -power * g * v / d
+    dx = g + 2 * (v / scale) * _pool(weight.T, t)
+    return narrow(dx.reshape(x.shape), x), t, square, scale
 
 
-def _scale(x, floor):
-    """(x, floor) in units of their mean size at each position, and those units.
+def _powers(x, sigma, exponent):
+    """D^n, sigma^n, D^(n-1) and sigma^(n-1), all divided by scale^(n-1).
 
-    The results do not depend on the units, but large powers would overflow without.
+    The results do not depend on the units, but large powers would overflow in those of x. With
+    all n factors in units of their mean size, sigma would vanish beside a drive it does not pool.
     """
-    scale = (abs(x) + floor).mean(1, keepdims=True)
-    return x / scale, floor / scale, scale
+    drive, floor = _flat(x).clip(0), _vector(sigma)
+    scale = (drive + floor).mean(1, keepdims=True)
+    off = _flat(x) <= 0  # adding it keeps a power of 0 out of the derivatives
+    slope, floor_slope = (drive / scale + off) ** (exponent - 1), (floor / scale) ** (exponent - 1)
+    return drive * slope, floor * floor_slope, slope, floor_slope
+
+
+def _squares(x, bias):
+    """x^2 and bias, divided by scale as in :func:`_powers`, and scale."""
+    v, floor = _flat(x), _vector(bias)
+    scale = (abs(v) + floor**0.5).mean(1, keepdims=True)
+    return v * (v / scale), floor / scale, scale
 
 
 def _pool(weight, v):

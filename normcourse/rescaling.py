@@ -161,7 +161,7 @@ class MinMaxScaler(_Scaler):
     Raises:
         TypeError: X is no number table, or of another library than the training data.
         ValueError: X is not 2-D or not finite, has another number of features, or comes
-            before ``fit``; or ``feature_range`` is empty.
+            before ``fit``; or ``feature_range`` is empty, or wider than the dtype of X.
 
     Source: scikit-learn's ``MinMaxScaler``, whose names and results it shares.
     """
@@ -177,6 +177,7 @@ class MinMaxScaler(_Scaler):
         low, high = self.feature_range
         if not low < high:
             raise ValueError(f"feature_range must have low < high, got {low, high}.")
+        self._check_range(X, high - low)
         # Along an axis, torch returns (values, indices).
         extremes = X.min(0), X.max(0)
         smallest, largest = (getattr(m, "values", m) for m in extremes)
@@ -191,10 +192,23 @@ class MinMaxScaler(_Scaler):
     def _affine(self) -> tuple[Any, Any, Any]:
         low, high = self.feature_range
         span = self.data_range_ + (self.data_range_ == 0)
-        return self.data_min_, span / (high - low), low
+        # An array: a number would take the dtype of X, in which X - low is rounded or infinite.
+        return self.data_min_, span / (high - low), self.data_min_ * 0 + low
+
+    def _check_range(self, X: Any, *bounds: float) -> None:
+        with numpy.errstate(over="ignore"):  # a sum of nothing is 0 in the dtype of X
+            fits = all(abs(X[:0].sum() + float(bound)) < float("inf") for bound in bounds)
+        if not fits:
+            instead = ", or convert X to float64 first" if X.dtype.itemsize < 8 else ""
+            raise ValueError(
+                f"feature_range={tuple(self.feature_range)} does not fit into {X.dtype}, the dtype "
+                f"of X. Choose a smaller one{instead}."
+            )
 
     def transform(self, X: Any) -> Any:
         """X with the training range mapped onto ``feature_range``."""
+        X = self._table(X, fitted=True)
+        self._check_range(X, *self.feature_range)
         scaled = super().transform(X)
         return scaled.clip(*self.feature_range) if self.clip else scaled
 

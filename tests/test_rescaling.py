@@ -1,6 +1,5 @@
 """Rescaling: against scikit-learn, against its own inverse, in chunks, on three libraries."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -14,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
+from techniques import LIBRARIES
 
 from normcourse import MinMaxScaler, StandardScaler, merge_statistics
 
 SCALERS = [MinMaxScaler, StandardScaler]
-LIBRARIES = {"numpy": np.asarray, "torch": torch.tensor, "jax": jnp.asarray}
 
 tables = st.tuples(st.integers(1, 30), st.integers(1, 4)).flatmap(
     lambda shape: arrays(float, shape, elements=st.floats(-1e6, 1e6).map(lambda v: round(v, 3)))
@@ -333,3 +332,46 @@ def test_what_scikit_learn_asks_and_what_an_unfitted_or_mixed_scaler_says(scaler
         fitted.inverse_transform(np.ones((2, 1)))
     with pytest.raises(TypeError, match=r"^X must be real floating point"):
         scaler().fit(np.ones((2, 1), complex))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(("dtype", "high"), [("float16", 1e6), ("float32", 1e39)])
+def test_a_feature_range_wider_than_the_dtype_is_named(library, dtype, high):
+    X = LIBRARIES[library](np.array([[0.0], [1.0]], dtype))
+    words = rf"^feature_range=.*{high!r}.* does not fit into .*{dtype}.*smaller.*float64".replace(
+        "+", r"\+"
+    )
+    for ends in ((0, high), (-high, 0), (np.float64(0), np.float64(high))):
+        for scaler in (MinMaxScaler(ends), MinMaxScaler(ends, clip=True)):
+            with pytest.raises(ValueError, match=words):
+                scaler.fit(X).transform(X)
+    with pytest.raises(ValueError, match=r"does not fit into float64, .* smaller one\.$"):
+        MinMaxScaler((-1.7e308, 1.7e308)).fit(np.eye(2))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_whole_range_of_a_dtype_is_reached_and_left(library):
+    """120000 is no float16, but no result either."""
+    X = LIBRARIES[library](np.array([[0], [0.25], [1]], np.float16))
+    scaler = MinMaxScaler((-60000, 60000)).fit(X)
+    y = scaler.transform(X)
+    np.testing.assert_array_equal(np.asarray(y), [[-60000], [-30000], [60000]])
+    np.testing.assert_array_equal(np.asarray(scaler.inverse_transform(y)), np.asarray(X))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("rows", [1, 30, 100])
+@pytest.mark.parametrize("value", [0.1, -3e7, 1e-12])
+def test_a_feature_constant_up_to_rounding_is_constant(library, rows, value):
+    """Equal numbers, computed in different ways, differ in their last digits."""
+    eps = 2.0**-52 if library != "jax" else 2.0**-23
+    dtype = "float64" if library != "jax" else "float32"
+    for digits, constant in ((7, True), (1000, False)):
+        X = (value * (1 + eps * (np.arange(100) * 97 % digits))).astype(dtype)[:, None]
+        scaler = StandardScaler()
+        for i in range(0, 100, rows):
+            scaler.partial_fit(LIBRARIES[library](X[i : i + rows]))
+        assert bool(scaler.scale_ == 1) is constant
+        if library != "jax":
+            theirs = preprocessing.StandardScaler().fit(X)
+            assert bool(theirs.scale_ == 1) is constant
