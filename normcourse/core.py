@@ -98,17 +98,17 @@ def mean_and_variance(x: Array, axis: Axis) -> tuple[Array, Array]:
         TypeError, ValueError: as :func:`standardize`; a statistic of no numbers.
     """
     _check(x, axis)
-    mean, _, variance = _center(widen(x), axis)
+    mean, _, rest, variance = _center(widen(x), axis)
     if 0 not in mean.shape:  # there are statistics: of some numbers?
         check_not_empty(x)
-    return mean, variance
+    return mean + rest, variance
 
 
 def normalize(x: Array, axis: Axis, eps: float) -> tuple[Array, Array]:
     """(xhat, 1 / sqrt(variance + eps)), in float32 where ``x`` is half precision; no checks."""
-    _, centered, variance = _center(widen(x), axis)
+    _, centered, rest, variance = _center(widen(x), axis)
     rstd = 1 / (variance + eps) ** 0.5
-    return centered * rstd, rstd
+    return (centered - rest) * rstd, rstd
 
 
 def normalize_backward(g: Array, xhat: Array, rstd: Array, axis: Axis) -> Array:
@@ -118,21 +118,21 @@ def normalize_backward(g: Array, xhat: Array, rstd: Array, axis: Axis) -> Array:
     return (g - along_one - xhat * along_xhat) * rstd
 
 
-def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array]:
-    """(mean, x - mean, variance) by the corrected two-pass algorithm (Chan et al. 1983).
+def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
+    """(mean, x - mean, rest, variance) by the corrected two-pass algorithm (Chan et al. 1983).
 
-    Never E[x^2] - E[x]^2, which cancels.
+    The mean is rounded: ``rest`` is what it lacks. Never E[x^2] - E[x]^2, which cancels.
     """
     n = _count(x, axis)
     mean = _mean(x, axis)
     centered = x - mean
-    # That mean was rounded: near 1e4, float32 is off by up to 5e-4. What is left over has a mean
-    # again, so small that subtracting its square cancels nothing; abs() is for a variance of 0.
-    # A quotient, for 1 / n is rounded, too, and equal numbers must come out as exactly 0.
+    # Near 1e4 float32 is off by up to 5e-4. What is left over has a mean again, so small that
+    # subtracting its square cancels nothing; abs() is for a variance of 0. A quotient, for 1 / n
+    # is rounded, too, and equal numbers must come out as exactly 0.
     left = _sum(centered, axis)
     rest = left / n
     variance = abs(_sum(centered * centered, axis) - left * rest) * (1 / n)
-    return mean + rest, centered - rest, variance
+    return mean, centered, rest, variance
 
 
 def _mean(x: Array, axis: Axis) -> Array:
@@ -165,8 +165,10 @@ def affine(xhat: Array, weight: Array | None, bias: Array | None, x: Array) -> A
 
     ``weight`` and ``bias`` broadcast against ``xhat``; None stands for 1 and 0.
     """
-    y = xhat if weight is None else xhat * widen(weight)
-    return narrow(y if bias is None else y + widen(bias), x)
+    if weight is None or bias is None:
+        y = xhat if weight is None else xhat * widen(weight)
+        return narrow(y if bias is None else y + widen(bias), x)
+    return narrow(xhat * widen(weight) + widen(bias), x)  # at once: NumPy uses one array for both
 
 
 def affine_backward(

@@ -27,8 +27,10 @@ def switchable_norm(
 ) -> Array:
     r"""Normalize with a learned mixture of instance, layer and batch statistics.
 
-    .. math:: y = \gamma \frac{x - \sum_k w_k \mu_k}{\sqrt{\sum_k w'_k \sigma_k^2 + \varepsilon}}
-                  + \beta, \qquad w_k = \frac{e^{\lambda_k}}{\sum_j e^{\lambda_j}}
+    .. math::
+        y &= \gamma \frac{x - \sum_k w_k \mu_k}{\sqrt{\sum_k w'_k \sigma_k^2 + \varepsilon}}
+             + \beta \\
+        w_k &= \frac{e^{\lambda_k}}{\sum_j e^{\lambda_j}}
 
     Args:
         x: (N, C, ...), floating point. With one position per channel the instance's mean is x

@@ -25,7 +25,7 @@ def weight_norm(v: Array, g: Array, dim: int | None = 0) -> Array:
             and **not** the last axis; -2 and below count from the end.
 
     Returns:
-        Array with the shape and dtype of ``v``. A zero vector has no direction: its norm counts
+        Array with the shape and dtype of ``v``. A zero vector has no direction; its norm counts
         as 1, so w = 0, dg = 0 and dv = g dw, where torch returns NaN.
 
     Raises:
