@@ -1,13 +1,14 @@
 """How fast every technique is: against its counterpart in torch, and against a copy of its input.
 
     make bench
-    python benchmarks/speed.py [--quick] [--best] [technique ...]
+    python benchmarks/speed.py [--quick] [--best] [--threads N] [technique ...]
 
 No normalization can be faster than a copy, which reads each number once and writes it once. In a
 network that is compiled as a whole torch's own layers are compiled, too: "torch compiled". The
 candidates of a row take turns, so that whatever else the machine does meets all of them alike;
 printed are medians. Trust the ratios, not the milliseconds. Where other programs hold a core, two
-threads wait for each other and medians measure that; --best prints the fastest rounds instead.
+threads wait for each other and medians measure that; --best prints the fastest rounds instead,
+and --threads 1 waits for nobody.
 """
 
 import argparse
@@ -293,6 +294,7 @@ def main():
     parser.add_argument("techniques", nargs="*", metavar="technique", help=", ".join(TECHNIQUES))
     parser.add_argument("--quick", action="store_true", help="one shape each, fewer rounds")
     parser.add_argument("--best", action="store_true", help="fastest rounds instead of medians")
+    parser.add_argument("--threads", type=int, default=2, help="of torch, 2 by default")
     chosen = parser.parse_args()
     names = chosen.techniques or list(TECHNIQUES)
     if unknown := set(names) - set(TECHNIQUES):
@@ -300,7 +302,7 @@ def main():
     shapes = slice(1, 2) if chosen.quick else slice(None)
     rounds = 20 if chosen.quick else 60
     summary = min if chosen.best else statistics.median
-    torch.set_num_threads(2)
+    torch.set_num_threads(chosen.threads)
     what = "fastest rounds" if chosen.best else "medians"
     rows = [
         (name, shape, (TECHNIQUES[name][0],))
@@ -308,7 +310,7 @@ def main():
         for shape in TECHNIQUES[name][1][shapes]
     ]
     table(
-        f"torch {torch.__version__}, 2 threads, float32, training mode; ms, {what}",
+        f"torch {torch.__version__}, threads: {chosen.threads}, float32, training mode; ms, {what}",
         ["torch", "torch compiled", "ours", "compiled", "copy"],
         [("torch", "compiled"), ("torch compiled", "compiled"), ("compiled", "copy")],
         rows,

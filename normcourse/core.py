@@ -165,10 +165,8 @@ def affine(xhat: Array, weight: Array | None, bias: Array | None, x: Array) -> A
 
     ``weight`` and ``bias`` broadcast against ``xhat``; None stands for 1 and 0.
     """
-    if weight is None or bias is None:
-        y = xhat if weight is None else xhat * widen(weight)
-        return narrow(y if bias is None else y + widen(bias), x)
-    return narrow(xhat * widen(weight) + widen(bias), x)  # at once: NumPy uses one array for both
+    y = xhat if weight is None else xhat * widen(weight)
+    return narrow(y if bias is None else y + widen(bias), x)
 
 
 def affine_backward(

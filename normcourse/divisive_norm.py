@@ -125,7 +125,7 @@ def signed_divisive_norm(
     _check(x, weight, bias=bias)
     checks.check_number("power", power)
     square, floor, scale = _squares(x, bias)
-    y = _flat(x) / scale**power / (floor + _pool(weight, square)) ** power
+    y = _flat(x) / _root(floor + _pool(weight, square), scale, power)
     return narrow(y.reshape(x.shape), x)
 
 
@@ -211,7 +211,7 @@ def _signed_backward(dy, x, weight, bias, power):
     """(dx, t, x^2, scale); t is multiplied by scale, x^2 divided."""
     square, floor, scale = _squares(x, bias)
     d, v = floor + _pool(weight, square), _flat(x)
-    g = _flat(dy) / scale**power / d**power
+    g = _flat(dy) / _root(d, scale, power)
     t = -power * g * v / d
     dx = g + 2 * (v / scale) * _pool(weight.T, t)
     return narrow(dx.reshape(x.shape), x), t, square, scale
@@ -235,6 +235,11 @@ def _squares(x, bias):
     v, floor = _flat(x), _vector(bias)
     scale = (abs(v) + floor**0.5).mean(1, keepdims=True)
     return v * (v / scale), floor / scale, scale
+
+
+def _root(d, scale, power):
+    """(scale d)^power, without the product, which could overflow, and with one power only."""
+    return (d**0.5 * scale**0.5) ** (2 * power)
 
 
 def _pool(weight, v):

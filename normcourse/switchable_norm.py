@@ -162,7 +162,7 @@ def _backward(dy, x, running, mean_weight, var_weight, weight, bias, eps):
     n = centered.shape[2]
     dw = [n * (along_one[0] * d).sum() for d in apart]
     dv = [-n / 2 * (along_xhat[0] * s).sum() for s in variances]
-    logits = _softmax_backward(dw, w, mean_weight), _softmax_backward(dv, v, var_weight)
+    logits = _softmax_backward(dw, mean_weight), _softmax_backward(dv, var_weight)
     return narrow(dx.reshape(x.shape), x), *logits, dweight, dbias
 
 
@@ -187,7 +187,7 @@ def _normalize(x, running, mean_weight, var_weight, weight, bias, eps):
         running_mean, var_batch = [widen(p).reshape((1, -1, 1)) for p in running]
         batch = mean - running_mean + rest
     apart, variances = (0.0, layer, batch), (var, var_layer, var_batch)
-    w, v = _softmax(mean_weight), _softmax(var_weight)
+    w, v = _shares(mean_weight), _shares(var_weight)
     r = 1 / (_mix(v, variances) + eps) ** 0.5
     xhat = (centered + _mix(w, apart)) * r
     return xhat.reshape(x.shape), r, centered, apart, variances, w, v
@@ -210,13 +210,24 @@ def _mix(shares, parts):
 
 
 def _softmax(logits):
+    """(the shares, 1 2 3 in the library of the logits)."""
     power = e ** (widen(logits) - widen(logits).max())
-    return power / power.sum()
+    return power / power.sum(), (0 * power + 1).cumsum(0)
 
 
-def _softmax_backward(d, shares, logits):
+def _shares(logits):
+    """The three shares, each as a sum of its own.
+
+    Compiled, a sum is kept, where an entry of the softmax is computed again for every number of
+    x: forward and backward took three times as long.
+    """
+    shares, place = _softmax(logits)
+    return [(shares * (place == k)).sum() for k in (1, 2, 3)]
+
+
+def _softmax_backward(d, logits):
     """The gradient for the logits from the three numbers d, those for the shares."""
-    place = (0 * shares + 1).cumsum(0)  # 1, 2, 3 in the library of the logits
+    shares, place = _softmax(logits)
     d = (place == 1) * d[0] + (place == 2) * d[1] + (place == 3) * d[2]
     return narrow(shares * (d - (shares * d).sum()), logits)
 
