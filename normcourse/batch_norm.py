@@ -75,9 +75,9 @@ def batch_norm_backward(
     _check_count(x)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(x, axes, eps)
-    weight, bias = per_channel(weight, x), per_channel(bias, x)
-    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, axes)
-    return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
+    positions = axes[1:]
+    dx, dweight, dbias = core.channels_backward(dy, xhat, rstd, weight, bias, axes, positions)
+    return narrow(dx, x), dweight, dbias
 
 
 def batch_norm_inference(

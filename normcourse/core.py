@@ -20,6 +20,7 @@ __all__ = [
     "affine",
     "affine_backward",
     "all_but_channels",
+    "channels_backward",
     "mean_and_variance",
     "moving_average",
     "narrow",
@@ -118,6 +119,34 @@ def normalize_backward(g: Array, xhat: Array, rstd: Array, axis: Axis) -> Array:
     return (g - along_one - xhat * along_xhat) * rstd
 
 
+def channels_backward(
+    dy: Array,
+    xhat: Array,
+    rstd: Array,
+    weight: Array | None,
+    bias: Array | None,
+    axis: tuple[int, ...],
+    positions: tuple[int, ...],
+) -> tuple[Array, Array | None, Array | None]:
+    r"""Gradients of normalization and an affine map per channel: (dx, dweight, dbias).
+
+    With :math:`g = dy\,\gamma`, dx is g less its mean, less its part along xhat, scaled. Along
+    ``positions`` neither statistics nor weight change, so of each channel of a sample two sums
+    are needed, of dy and of :math:`dy\,\hat x`. Over the samples they are dbias and dweight; times
+    the weight and along ``axis`` they are the means of g and :math:`g\,\hat x`.
+    """
+    g = widen(dy)
+    one, along = _sum(g, positions), _sum(g * xhat, positions)
+    dbias = None if bias is None else narrow(_total(one, (0,)).reshape(bias.shape), bias)
+    dweight = None if weight is None else narrow(_total(along, (0,)).reshape(weight.shape), weight)
+    if weight is not None:
+        gamma = widen(weight).reshape(one.shape[1:])
+        g, one, along = g * gamma, one * gamma, along * gamma
+    part = 1 / _count(xhat, axis)
+    along_one, along_xhat = _sum(one, axis) * part, _sum(along, axis) * part
+    return (g - along_one - xhat * along_xhat) * rstd, dweight, dbias
+
+
 def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
     """(mean, x - mean, rest, variance) by the corrected two-pass algorithm (Chan et al. 1983).
 
@@ -150,6 +179,8 @@ def _sum(x: Array, axis: Axis) -> Array:
     The first are those of one sample or channel, which lie together in memory. Compiled, one long
     sum over all axes took nearly twice as long (batch normalization, CPU).
     """
+    if axis == ():
+        return x  # torch would sum over all axes
     if isinstance(axis, tuple) and len(axis) > 2:
         x, axis = x.sum(axis[1:], keepdims=True), axis[:1]
     return x.sum(axis, keepdims=True)

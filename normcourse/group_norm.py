@@ -76,10 +76,8 @@ def group_norm_backward(
     groups, axes = _groups(x, num_groups, weight, bias, eps)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(groups, axes, eps)
-    weight, bias = per_channel(weight, x), per_channel(bias, x)
-    shared = core.all_but_channels(x)
-    g, dweight, dbias = core.affine_backward(dy, xhat.reshape(x.shape), weight, bias, shared)
-    dx = core.normalize_backward(g.reshape(groups.shape), xhat, rstd, axes)
+    dy, positions = dy.reshape(groups.shape), axes[1:]
+    dx, dweight, dbias = core.channels_backward(dy, xhat, rstd, weight, bias, axes, positions)
     return narrow(dx.reshape(x.shape), x), dweight, dbias
 
 

@@ -73,10 +73,8 @@ def instance_norm_backward(
     axes, _ = _check(x, weight, bias, eps)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(x, axes, eps)
-    weight, bias = per_channel(weight, x), per_channel(bias, x)
-    shared = core.all_but_channels(x)
-    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, shared)
-    return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
+    dx, dweight, dbias = core.channels_backward(dy, xhat, rstd, weight, bias, axes, axes)
+    return narrow(dx, x), dweight, dbias
 
 
 def update_running_instance_statistics(

@@ -224,23 +224,26 @@ def decide_initialization(e):
 BATCHES = (2, 4, 8, 16, 64)
 
 
+NETWORKS = 9  # trained with batches of 2 in each run
+
+
 def small_batches(seed):
     """Test accuracy after 120 steps, batch norm minus plain, for batches of 2 to 64."""
     split = data.digits()
 
-    def accuracy(network, batch_size):
+    def accuracy(network, batch_size, seed):
         history = train(network, split, 120, 0.05, batch_size, rng=seed, every=120)
         return 0.1 if history.diverged else history.accuracy[-1]
 
-    gain = {
-        size: accuracy(Network(SIZES, "batch", rng=seed), size)
-        - accuracy(Network(SIZES, rng=seed), size)
-        for size in BATCHES
-    }
+    def gain(size, seed):
+        batch, plain = Network(SIZES, "batch", rng=seed), Network(SIZES, rng=seed)
+        return accuracy(batch, size, seed) - accuracy(plain, size, seed)
+
     # With batches of 2 the last bit of a sum decides where training goes: no two kinds of CPU
-    # agree on the accuracy, but all agree that it is far lower.
-    result = {"loses_2": gain[2] < -0.1} | {f"gain_{size}": gain[size] for size in BATCHES[1:]}
-    convolutions = (accuracy(_convolutional(norm, seed), 2) for norm in (True, False))
+    # agree on the accuracy of a network, but all agree that it is mostly far lower.
+    of_two = np.median([gain(2, NETWORKS * seed + i) for i in range(NETWORKS)])
+    result = {"loses_2": of_two < -0.1} | {f"gain_{n}": gain(n, seed) for n in BATCHES[1:]}
+    convolutions = (accuracy(_convolutional(norm, seed), 2, seed) for norm in (True, False))
     return result | {"convolution_2": next(convolutions) - next(convolutions)}
 
 
@@ -524,18 +527,21 @@ CLAIMS = [
         criterion=(
             "Digits, three hidden layers of 32, 120 steps at rate 0.05; test accuracy in "
             "evaluation mode, batch norm minus plain with the same batches. Holds if batch norm "
-            "loses over 10 points at 2 in each run and not over a point at 16 and 64, even where a "
-            "convolution lets 36 positions share a statistic; only if few share one, if not there."
+            f"loses over 10 points at 2 in each run (the median of {NETWORKS} networks) and not "
+            "over a point at 16 and 64, even where a convolution lets 36 positions share a "
+            "statistic; only if few share one, if not there."
         ),
         experiment=small_batches,
         figures={"loses_2": Figure("runs that lose over 10 points, batches of 2", unit="%")}
         | _by("gain, batches of {}", {f"gain_{n}": n for n in BATCHES[1:]}, unit="pts")
         | {"convolution_2": Figure("gain, batches of 2, a convolution", unit="pts")},
         decide=decide_small_batches,
-        seeds=(5, 6, 7, 8, 9),
+        seeds=(40, 41, 42, 43, 44),
         revision=(
             "The first run, at rate 0.1, compared accuracies at batches of 2, too. They differ "
-            "between CPUs: runs are counted there, the rate is halved, and seeds are new."
+            "between CPUs: runs are counted there, and the rate is halved. In the second, of one "
+            "network a run, another order of the same sums turned a loss of 24 points into one of "
+            "4. Each time on new seeds."
         ),
         literature=("Wu & He 2018, arXiv:1803.08494", "Wu & Johnson 2021, arXiv:2105.07576"),
     ),
