@@ -52,6 +52,15 @@ def test_equal_numbers_become_zero_exactly(library, dtype, n):
     assert not np.asarray(standardize(x, 1)).any()
 
 
+def test_a_variance_is_never_negative():
+    """In a long column of nearly equal numbers rounding is all there is."""
+    rng = np.random.default_rng(0)
+    for n in (20_000, 91_531, 100_000):
+        column = rng.uniform(1, 10, 20) * (1 + 1e-7 * rng.integers(0, 2, (n, 20)))
+        _, variance = mean_and_variance(column.astype(np.float32), 0)
+        assert (variance >= 0).all()
+
+
 @given(array_and_axis(), st.data())
 def test_statistics_of_two_parts_merge_to_those_of_the_whole(case, data):
     x, axis = case

@@ -77,6 +77,22 @@ def pair(name, positional, keywords=None, dtype=torch.float64):
 
 
 @pytest.mark.parametrize(("name", "positional", "keywords"), CASES)
+def test_starts_as_torchs_module(name, positional, keywords):
+    """When it is built, and again after ``reset_parameters``."""
+    ours, theirs = (
+        getattr(library, name.split()[0])(*positional, **keywords)
+        for library in (normcourse.nn, torch.nn)
+    )
+    expected = theirs.state_dict()
+    torch.testing.assert_close(dict(ours.state_dict()), dict(expected), rtol=0, atol=0)
+    if expected:
+        for tensor in ours.state_dict().values():
+            tensor.fill_(3)
+        ours.reset_parameters()
+        torch.testing.assert_close(dict(ours.state_dict()), dict(expected), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("name", "positional", "keywords"), CASES)
 def test_is_torchs_module_in_training_and_evaluation(name, positional, keywords):
     torch.manual_seed(0)
     for shape in LAYERS[name][2]:
