@@ -167,8 +167,8 @@ def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
 def _mean(x: Array, axis: Axis) -> Array:
     """The mean along ``axis``, kept as axes of length 1.
 
-    Not a quotient: compilers divide again for each number that uses it. Without, compiled layer
-    normalization takes three quarters of the time.
+    A product, not a quotient: compilers divide again for each number that uses it. So compiled
+    layer normalization takes three quarters of the time.
     """
     return _sum(x, axis) * (1 / _count(x, axis))
 
