@@ -61,9 +61,9 @@ class _InstanceNorm(ChannelNorm):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...), or one sample (C, ...); the shape and dtype stay."""
         self._check(input)
-        if input.dim() == min(self._ranks):
-            return self._normalize(input[None])[0].contiguous()
-        return self._normalize(input).contiguous()  # as torch, also after a transpose
+        one_sample = input.dim() == min(self._ranks)
+        y = self._normalize(input[None])[0] if one_sample else self._normalize(input)
+        return y.contiguous()  # as torch, also after a transpose
 
     def _normalize(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training and self.track_running_stats:
