@@ -14,7 +14,27 @@ from typing import Any
 
 import torch
 
-__all__ = ["with_backward"]
+from normcourse.checks import check_tensor
+
+__all__ = ["with_backward", "without_autocast"]
+
+
+def without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` in the precision of its arguments, whatever autocast makes of other code.
+
+    Autocast rounds matrix products and convolutions to half precision: pools, and estimates that
+    are refined step by step, would be wrong in the third digit.
+    """
+
+    @functools.wraps(function)
+    def run(first: torch.Tensor, *rest: Any) -> Any:
+        device = first.device.type
+        if device == "meta" or not torch.is_autocast_enabled(device):
+            return function(first, *rest)
+        with torch.autocast(device, enabled=False):
+            return function(first, *rest)
+
+    return run
 
 
 def with_backward(
@@ -36,6 +56,14 @@ def with_backward(
     """
     names = list(inspect.signature(forward).parameters)
     places = [names.index(name) for name in wrt.split()]
+    forward, backward = without_autocast(forward), without_autocast(backward)
+
+    @functools.wraps(forward)  # the compiler counts its parameters
+    def forward_alone(*arguments: Any) -> torch.Tensor:
+        # Where the last step is a reshape, the result is a view, and a view that a function like
+        # this returns must not be changed in place. This one does not count as a view.
+        y = forward(*arguments)
+        return torch.ops.aten._unsafe_view(y, y.shape)
 
     class WithBackward(torch.autograd.Function):
         generate_vmap_rule = True
@@ -58,13 +86,21 @@ def with_backward(
             return tuple(gradients)
 
     WithBackward.__name__ = WithBackward.__qualname__ = f"{forward.__name__}_with_backward"
-    WithBackward.forward = staticmethod(forward)  # type: ignore[method-assign]
+    WithBackward.forward = staticmethod(forward_alone)  # type: ignore[method-assign]
 
     @functools.wraps(forward)
     def apply(*arguments: Any) -> torch.Tensor:
+        check_tensor(arguments[0], names[0])
+        # Tensors without a gradient are buffers, such as running statistics. The next batch changes
+        # them in place, while this graph may still be differentiated: it gets copies.
+        arguments = tuple(
+            a.clone() if isinstance(a, torch.Tensor) and place not in places else a
+            for place, a in enumerate(arguments)
+        )
         # In forward mode the chapters' forward is differentiated step by step: a directional
-        # derivative keeps no arrays, so there is nothing for the closed form to save.
-        if torch.autograd.forward_ad._current_level >= 0:
+        # derivative keeps no arrays, so there is nothing for the closed form to save. And
+        # torch.jit.trace can write down these steps, but no function with a backward of its own.
+        if torch.autograd.forward_ad._current_level >= 0 or torch.jit.is_tracing():  # type: ignore[attr-defined]
             return forward(*arguments)
         return WithBackward.apply(*arguments)
 

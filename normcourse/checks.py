@@ -1,5 +1,7 @@
 """Errors that teach: each names the argument, what it got and what would work."""
 
+import sys
+import warnings
 from collections.abc import Sequence
 from math import prod
 from numbers import Integral, Real
@@ -17,6 +19,7 @@ __all__ = [
     "check_gradient",
     "check_groups",
     "check_integer",
+    "check_layout",
     "check_momentum",
     "check_normalized_shape",
     "check_not_empty",
@@ -60,6 +63,11 @@ def check_tensor(x: Any, name: str = "input") -> None:
     if not hasattr(x, "detach"):
         kind = f"{type(x).__module__}.{type(x).__name__}".removeprefix("builtins.")
         raise TypeError(f"{name} must be a torch.Tensor, got {kind}. Try torch.as_tensor({name}).")
+    if x.is_nested and not hasattr(x, "offsets"):
+        raise TypeError(
+            f"{name} is a nested tensor without a shape. Make it with layout=torch.jagged, or "
+            f"fill it up: torch.nested.to_padded_tensor({name}, 0.0)."
+        )
 
 
 def check_rank(x: Any, least: int, layout: str) -> None:
@@ -67,6 +75,18 @@ def check_rank(x: Any, least: int, layout: str) -> None:
     if x.ndim < least:
         axes = f"{least} axes" if least > 1 else "1 axis"
         raise ValueError(f"x must have at least {axes}, {layout}, got shape {tuple(x.shape)}.")
+
+
+def check_layout(module: Any, input: Any, layouts: str) -> None:
+    """Raise unless ``input`` is a tensor in one of the ``layouts``, as "(N, C) or (N, C, L)"."""
+    check_tensor(input)
+    ranks = [layout.count(",") + 1 for layout in layouts.split(" or ")]
+    if input.ndim < 2 if "..." in layouts else input.ndim not in ranks:
+        hint = " For (N, L, C) sequences use LayerNorm." if input.ndim == 3 else ""
+        raise ValueError(
+            f"input has {input.ndim} axes, shape {tuple(input.shape)}; {type(module).__name__} "
+            f"expects {layouts}.{hint}"
+        )
 
 
 def check_shape(
@@ -125,7 +145,7 @@ def check_eps(eps: Any, name: str = "eps") -> None:
 
 def check_momentum(momentum: Any, x: Any) -> None:
     """Raise unless ``momentum``, the weight of the new batch, is a number from 0 to 1."""
-    if getattr(momentum, "shape", None) == () and not isinstance(momentum, Real):
+    if not isinstance(momentum, Real) and getattr(momentum, "shape", None) == ():
         check_array("momentum", momentum, like=x)
         return  # an array's value may not be known yet
     if not isinstance(momentum, Real) or isinstance(momentum, bool):
@@ -144,14 +164,21 @@ def check_integer(name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
-def check_count(x: Any, axis: tuple[int, ...], what: str, instead: str) -> int:
-    """How many numbers along ``axis`` share a statistic; raise ValueError if it is one."""
+def check_count(
+    x: Any, axis: tuple[int, ...], what: str, instead: str, allowed: bool = False
+) -> int:
+    """How many numbers along ``axis`` share a statistic; ValueError if it is one, or a warning."""
     n = prod([x.shape[a] for a in axis])
     if n == 1:
-        raise ValueError(
+        message = (
             f"x has one value per {what} (shape {tuple(x.shape)}): minus its own mean it is "
             f"always zero. {instead}"
         )
+        if not allowed:
+            raise ValueError(message)
+        torch = sys.modules.get("torch")
+        if torch is None or not torch.compiler.is_compiling():  # which cannot warn
+            warnings.warn(message, stacklevel=2)
     return n
 
 

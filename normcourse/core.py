@@ -21,6 +21,7 @@ __all__ = [
     "affine_backward",
     "all_but_channels",
     "channels_backward",
+    "largest",
     "mean_and_variance",
     "moving_average",
     "narrow",
@@ -160,7 +161,9 @@ def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
     # is rounded, too, and equal numbers must come out as exactly 0.
     left = _sum(centered, axis)
     rest = left / n
-    variance = abs(_sum(centered * centered, axis) - left * rest) * (1 / n)
+    # Of squares that overflow, no infinity may be subtracted: that would be NaN.
+    lacking = (left * rest).clip(None, largest(x))
+    variance = abs(_sum(centered * centered, axis) - lacking) * (1 / n)
     return mean, centered, rest, variance
 
 
@@ -243,6 +246,11 @@ def per_channel(p: Array, x: Any) -> Array:
 def all_but_channels(x: Array) -> tuple[int, ...]:
     """The axes of (N, C, ...) except C."""
     return (0, *range(2, x.ndim))
+
+
+def largest(x: Any) -> float:
+    """The largest power of two in the arithmetic of ``x``."""
+    return 2.0**1023 if x.dtype.itemsize >= 8 else 2.0**127
 
 
 def widen(x: Array) -> Array:

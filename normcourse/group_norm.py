@@ -25,7 +25,7 @@ def group_norm(
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 
     Args:
-        x: (N, C, ...), floating point; more than one value per group.
+        x: (N, C, ...), floating point. One value per group gives the bias, and a warning.
         num_groups: G, a divisor of C. Groups are C / G neighbouring channels.
         weight, bias: (C,), one entry per channel and not per group, or None for 1 and 0.
         eps: added to the biased variance, inside the square root.
@@ -35,8 +35,7 @@ def group_norm(
 
     Raises:
         TypeError: an argument is no floating-point array, or libraries are mixed.
-        ValueError: C is not divisible by G; wrong rank, parameter shape or eps; one value per
-            group.
+        ValueError: C is not divisible by G; wrong rank, parameter shape or eps.
 
     Source: Wu & He 2018, arXiv:1803.08494.
     """
@@ -94,5 +93,5 @@ def _groups(
     checks.check_eps(eps)
     groups = x.reshape((n, num_groups, channels // num_groups, *positions))
     axes = tuple(range(2, groups.ndim))
-    checks.check_count(groups, axes, "group", "Use fewer groups.")
+    checks.check_count(groups, axes, "group", "Use fewer groups.", allowed=True)
     return groups, axes

@@ -25,7 +25,8 @@ def layer_norm(
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
 
     Args:
-        x: (..., \*normalized_shape), floating point.
+        x: (..., \*normalized_shape), floating point. One value per sample gives the bias, and a
+            warning.
         normalized_shape: int or ints, the last axes of ``x``, which share a statistic.
         weight, bias: arrays of shape ``normalized_shape``, or None for 1 and 0.
         eps: added to the biased variance, inside the square root.
@@ -35,8 +36,7 @@ def layer_norm(
 
     Raises:
         TypeError: an argument is no floating-point array, or libraries are mixed.
-        ValueError: ``x`` does not end in ``normalized_shape``; wrong parameter shape or eps;
-            one value per sample.
+        ValueError: ``x`` does not end in ``normalized_shape``; wrong parameter shape or eps.
 
     Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
     """
@@ -91,5 +91,5 @@ def _check(
     checks.check_array("x", x)
     axes, shared = checks.check_normalized_shape(normalized_shape, x, weight=weight, bias=bias)
     checks.check_eps(eps)
-    checks.check_count(x, axes, "sample", "Include another axis, or use rms_norm.")
+    checks.check_count(x, axes, "sample", "Include another axis, or use rms_norm.", allowed=True)
     return axes, shared

@@ -158,7 +158,7 @@ def _unit(x: Array, old: Array, eps: float) -> Array:
     zero = scale == 0
     scale = scale + zero
     x = x / scale
-    norm = (x * x).sum() ** 0.5 + zero
+    norm = ((x * x).sum() + zero) ** 0.5
     return x * (scale / (scale * norm).clip(eps)) + zero * old
 
 

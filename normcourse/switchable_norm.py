@@ -161,7 +161,9 @@ def _backward(dy, x, running, mean_weight, var_weight, weight, bias, eps):
     dx = rg - _mix(w, along_one) - centered * _mix(v, along_xhat) - _mix(v, along_apart)
     n = centered.shape[2]
     dw = [n * (along_one[0] * d).sum() for d in apart]
-    dv = [-n / 2 * (along_xhat[0] * s).sum() for s in variances]
+    # A variance that overflows meets a 0 in along_xhat: times infinity that would be NaN.
+    finite = [s.clip(None, core.largest(s)) for s in variances]
+    dv = [-n / 2 * (along_xhat[0] * s).sum() for s in finite]
     logits = _softmax_backward(dw, mean_weight), _softmax_backward(dv, var_weight)
     return narrow(dx.reshape(x.shape), x), *logits, dweight, dbias
 

@@ -94,8 +94,8 @@ def _direction(v: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
     scale = _sum(abs(v), axes)
     scale = scale + (scale == 0)
     v = v / scale
-    length = _sum(v * v, axes) ** 0.5
-    length = length + (length == 0)
+    square = _sum(v * v, axes)
+    length = (square + (square == 0)) ** 0.5  # not after the root, whose slope at 0 is infinite
     return v / length, scale, length
 
 

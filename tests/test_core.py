@@ -184,3 +184,13 @@ def test_importing_the_package_stays_light():
     )
     heavy = {"torch", "matplotlib", "ipywidgets", "anywidget", "sklearn", "jax", "IPython"}
     assert not heavy & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_squares_that_overflow_make_no_nan(library):
+    """The variance is infinite, so all is 0; infinity less infinity would be NaN."""
+    x = LIBRARIES[library](1e28 * np.random.default_rng(0).normal(size=(64, 6)).astype("float32"))
+    _, variance = mean_and_variance(x, 0)
+    assert np.isinf(np.asarray(variance)).all()
+    np.testing.assert_array_equal(np.asarray(standardize(x, 0)), np.zeros((64, 6)))
+    assert np.isfinite(np.asarray(standardize_backward(x / x, x, 0))).all()

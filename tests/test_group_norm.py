@@ -73,8 +73,19 @@ WRONG = {
     "none": ((X, None), TypeError, "num_groups must be an integer, got None"),
     "tuple": ((X, (2,)), TypeError, r"num_groups must be an integer, got \(2,\)"),
     "rank": ((X[0, 0], 1), ValueError, r"x must have at least 2 axes.*\(N, C, ...\).*\(4,\)"),
-    "one value": ((X[..., 0], 6), ValueError, "one value per group.*Use fewer groups"),
 }
+
+
+def test_one_value_per_group_gives_the_bias_and_a_warning():
+    bias = np.arange(6.0)
+    with pytest.warns(UserWarning, match=r"one value per group \(shape .*Use fewer groups"):
+        y = group_norm(X[..., 0] * 7, 6, bias * 3, bias)
+    np.testing.assert_array_equal(y, [bias, bias])
+    with pytest.warns(UserWarning, match="one value per group"):
+        dx, dweight, dbias = group_norm_backward(X[..., 0], X[..., 0] * 7, 6, bias * 3, bias)
+    assert not dx.any()
+    assert not dweight.any()
+    np.testing.assert_array_equal(dbias, [2] * 6)
 
 
 @pytest.mark.parametrize("name", WRONG)

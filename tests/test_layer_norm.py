@@ -65,8 +65,19 @@ WRONG = {
     "another order": ((X, (5, 3)), ValueError, r"last axes.*got \(5, 3\)"),
     "too long": ((X, (1, 2, 3, 5)), ValueError, r"last axes.*got \(1, 2, 3, 5\)"),
     "no axes": ((X[0, 0, 0], 1), ValueError, r"x must have at least 1 axis.*\(\)"),
-    "one value": ((X[..., :1], 1), ValueError, r"one value per sample.*\(2, 3, 1\).*rms_norm"),
 }
+
+
+def test_one_value_per_sample_gives_the_bias_and_a_warning():
+    weight, bias = np.array([3.0]), np.array([0.5])
+    with pytest.warns(UserWarning, match=r"one value per sample \(shape \(2, 3, 1\)\).*rms_norm"):
+        y = layer_norm(X[..., :1] * 7, 1, weight, bias)
+    assert (y == 0.5).all()
+    with pytest.warns(UserWarning, match="one value per sample"):
+        dx, dweight, dbias = layer_norm_backward(X[..., :1], X[..., :1] * 7, 1, weight, bias)
+    assert not dx.any()
+    assert not dweight.any()
+    assert dbias == [6]
 
 
 @pytest.mark.parametrize("name", WRONG)

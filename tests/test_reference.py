@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from normcourse_api import PACKAGES, PARTS, TITLES, find, public_names
+from normcourse_api import PACKAGES, PARTS, TITLES, arguments, find, public_names
 
 from normcourse.palette import ACCENT
 
@@ -49,9 +49,33 @@ def test_begins_with_one_sentence(name):
 
 @each_name
 def test_explains_every_parameter(name):
-    entries = re.findall(r"^    ([*\w][*\w, ]*):", section(name, "Args"), re.MULTILINE)
+    entries = re.findall(r"^    ([*\w][*\w, ]*)(?: \(.*\))?:", section(name, "Args"), re.MULTILINE)
     explained = [word.strip("* ") for entry in entries for word in entry.split(",")]
     assert sorted(explained) == sorted(inspect.signature(find(name)).parameters)
+
+
+INHERITED = [
+    name
+    for name in FILES
+    if inspect.isclass(find(name)) and not find(name).__init__.__module__.startswith("normcourse")
+]
+
+
+@pytest.mark.parametrize("name", INHERITED)
+def test_says_which_arguments_an_inherited_constructor_has(name):
+    """The reference is made without torch: its signatures come from the docstrings."""
+    parameters = inspect.signature(find(name)).parameters.values()
+    assert [
+        (argument, kind.partition("= ")[2], by_name)
+        for argument, (kind, by_name) in arguments(find(name)).items()
+    ] == [
+        (
+            p.name,
+            "" if p.default is p.empty else str(p.default),
+            p.kind is p.KEYWORD_ONLY,
+        )
+        for p in parameters
+    ]
 
 
 @each_name
@@ -134,8 +158,7 @@ def test_parts_follow_the_course(reference):
         (
             "normcourse.nn.GroupNorm",
             "GroupNorm(num_groups: int, num_channels: int, eps: float = 1e-05, "
-            "affine: bool = True, device: Device = None, dtype: dtype | None = None, "
-            "*, bias: bool = True)",
+            "affine: bool = True, device = None, dtype = None, *, bias: bool = True)",
         ),
         ("normcourse.nn.GroupNorm.forward", "forward(input: Tensor) → Tensor"),
     ],

@@ -11,6 +11,7 @@ import normcourse.nn
 
 C = 3
 SHAPES = {"even": ((4, C), (4, C)), "uneven": ((5, C, 2), (2, C, 2)), "empty": ((6, C), (0, C))}
+SHAPES["all empty"] = ((0, C, 2), (0, C, 2))
 
 
 def parts(shapes, dtype=torch.float64, offset=0.0):
@@ -53,6 +54,8 @@ def worker(rank, folder):
         x, dy = parts(shapes, dtype, offset)[rank]
         steps = [step(module, x, dy) for _ in range(2)]
         results[name] = (*steps, module.eval()(x).detach())
+    swapped = torch.randn(C, 4, 5).transpose(0, 1)
+    results["layout"] = layer(normcourse.nn.SyncBatchNorm, 0.1, torch.float32)(swapped).stride()
     with open(f"{folder}/{rank}", "wb") as file:
         pickle.dump(results, file)
     distributed.destroy_process_group()
@@ -82,6 +85,12 @@ def test_two_processes_are_one_batch(both, name):
         for m in mine:
             torch.testing.assert_close(m[3], state)
     torch.testing.assert_close(torch.cat([r[2] for r in results]), whole.eval()(x))
+
+
+def test_a_result_lies_in_memory_as_in_one_process(both):
+    swapped = torch.randn(C, 4, 5).transpose(0, 1)
+    expected = layer(torch.nn.BatchNorm1d, 0.1, torch.float32)(swapped).stride()
+    assert [process["layout"] for process in both] == [expected] * 2
 
 
 def test_an_offset_costs_no_more_than_in_one_process(both):
@@ -115,7 +124,7 @@ def test_converts_batch_normalization_within_a_network():
 
 
 def test_errors_name_what_would_work():
-    with pytest.raises(ValueError, match=r"at least 2 axes.*\(3,\)"):
+    with pytest.raises(ValueError, match=r"1 axes.*\(3,\).*expects \(N, C, \.\.\.\)"):
         normcourse.nn.SyncBatchNorm(C)(torch.randn(3))
     with pytest.raises(ValueError, match=r"2 channels.*num_features=3"):
         normcourse.nn.SyncBatchNorm(C)(torch.randn(4, 2))

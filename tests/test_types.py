@@ -33,7 +33,7 @@ TYPES = {
     ),
     "normcourse.StandardScaler().fit(array)": "StandardScaler",
     "nn.LayerNorm(3).forward(tensor)": "Tensor",
-    "nn.LayerNorm(3).weight": "Parameter | None",
+    "nn.LayerNorm(3).weight": "Parameter",
 }
 ERRORS = {
     'normcourse.group_norm(tensor, num_groups="a")': "arg-type",

@@ -457,3 +457,17 @@ def test_a_bad_call_leaves_the_module_as_it_was():
         ours.weight_norm(module, dim=7)
     assert type(module) is torch.nn.Linear
     assert list(module.state_dict()) == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("dim", [0, 1, None])
+def test_derivatives_at_a_zero_vector_agree_in_both_modes(dim):
+    """dv = g dw there: the norm counts as 1."""
+    v, g, _ = case((3, 4), dim)
+    v[1] = v[:, 2] = 0
+    v = v if dim is not None else 0 * v
+    forward = torch.func.jacfwd(lambda v: weight_norm(v, g, dim))(v)
+    rows = [
+        weight_norm_backward(row, v, g, dim)[0] for row in torch.eye(12).reshape(12, 3, 4).double()
+    ]
+    torch.testing.assert_close(forward, torch.stack(rows).reshape(forward.shape))
+    assert forward.isfinite().all()

@@ -65,6 +65,7 @@ def setup(app):
     on_docstring = "autodoc-process-docstring"
     app.connect(on_docstring, shorten_twin, priority=400)
     app.connect(on_docstring, adapt_docstring, priority=600)
+    app.connect("autodoc-process-signature", signature_from_docstring)
     app.connect("object-description-transform", keep_contents_short)
     app.connect("html-page-context", adapt_signatures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -257,6 +258,39 @@ def adapt_docstring(app, what, name, value, options, lines):
         text = text[: source.start()] + field + text[source.end() :]
     link = r"`arXiv:\1 <https://arxiv.org/abs/\1>`__"
     lines[:] = ARXIV.sub(link, text).split("\n")
+
+
+def arguments(cls):
+    """``{name: (its type and default, only by name?)}`` as Args has it."""
+    section = re.search(
+        r"Args:\n((?: {4}.*\n)*)", inspect.getdoc(cls) + "\n"
+    )
+    entries = re.findall(
+        r"^ {4}(\w[\w, ]*) \((.*)\):", section[1], re.MULTILINE
+    )
+    return {
+        name: (kind.removesuffix(", by name"), kind.endswith(", by name"))
+        for names, kind in entries
+        for name in names.split(", ")
+    }
+
+
+def signature_from_docstring(app, what, name, value, options, *signature):
+    """A constructor inherited from torch, which is not there."""
+    own = (
+        [c for c in value.__mro__ if "__init__" in vars(c)]
+        if what == "class"
+        else []
+    )
+    if not own or own[0].__module__.startswith("normcourse."):
+        return None
+    parameters = []
+    for argument, (kind, by_name) in arguments(value).items():
+        if by_name and "*" not in parameters:
+            parameters.append("*")
+        colon = " " if kind.startswith("=") else ": "
+        parameters.append(f"{argument}{colon}{kind}".replace(" =", " ="))
+    return f"({', '.join(parameters)})", None
 
 
 def keep_contents_short(app, domain, kind, content):

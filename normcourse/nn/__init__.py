@@ -1,14 +1,27 @@
-"""Modules with the names, arguments, buffers and ``state_dict`` keys of ``torch.nn``.
+"""Modules of ``torch.nn`` with another forward, whose source can be read on one page.
 
-Replace ``torch.nn.BatchNorm2d`` by ``normcourse.nn.BatchNorm2d``: the function stays the same,
-and its source can be read on one page.
+``normcourse.nn.BatchNorm2d`` is a ``torch.nn.BatchNorm2d``: so for each name that torch has, too.
 """
 
 from normcourse.nn import utils
-from normcourse.nn.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from normcourse.nn.divisive_norm import GDN, DivisiveNorm, LocalResponseNorm
+from normcourse.nn.batch_norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+)
+from normcourse.nn.divisive_norm import GDN, CrossMapLRN2d, DivisiveNorm, LocalResponseNorm
 from normcourse.nn.group_norm import GroupNorm
-from normcourse.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from normcourse.nn.instance_norm import (
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+)
 from normcourse.nn.layer_norm import LayerNorm
 from normcourse.nn.rms_norm import RMSNorm
 from normcourse.nn.switchable_norm import SwitchableNorm1d, SwitchableNorm2d, SwitchableNorm3d
@@ -19,12 +32,19 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "CrossMapLRN2d",
     "DivisiveNorm",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
     "SwitchableNorm1d",

@@ -1,36 +1,36 @@
-"""What modules of several techniques have in common."""
+"""What modules of several techniques have in common.
 
+A module is torch's own with another forward. So converters, optimizers, averaging of weights and
+whatever else asks ``isinstance`` treat it as torch's, and all but the arithmetic is torch's, too.
+"""
+
+import copy
+import functools
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-__all__ = ["AffineNorm", "in_order"]
+from normcourse.checks import check_layout
+
+__all__ = ["ChannelNorm", "in_order", "leaf"]
 
 
-class AffineNorm(torch.nn.Module):
-    """A module with a learned weight, which starts at 1, and a learned bias, which starts at 0."""
+class ChannelNorm:
+    """A module for inputs (N, C, ...), which says what layouts it takes."""
 
-    weight: torch.nn.Parameter | None
-    bias: torch.nn.Parameter | None
+    _layouts = "(N, C, ...)"
 
-    def _learn(
-        self,
-        shape: int | tuple[int, ...],
-        device: torch.types.Device,
-        dtype: torch.dtype | None,
-        **learned: bool,
-    ) -> None:
-        """Register a parameter per name, None where it is not learned."""
-        like: dict[str, Any] = {"device": device, "dtype": dtype}
-        for name, wanted in learned.items():
-            p = torch.nn.Parameter(torch.empty(shape, **like)) if wanted else None
-            self.register_parameter(name, p)
+    def __init_subclass__(cls) -> None:
+        """The classes for 1, 2 and 3 axes of positions have a first line of their own only."""
+        super().__init_subclass__()
+        shared = cls.__mro__[1].__doc__
+        if cls.__doc__ and shared and "_layouts" in vars(cls):
+            cls.__doc__ = f"{cls.__doc__}\n{shared.split(chr(10), 1)[1]}"
 
-    def reset_parameters(self) -> None:
-        """Start the weight at 1 and the bias at 0, where they are learned."""
-        for name, start in (("weight", 1.0), ("bias", 0.0)):
-            if self._parameters.get(name) is not None:
-                torch.nn.init.constant_(getattr(self, name), start)
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        check_layout(self, input, self._layouts)
 
 
 def in_order(y: torch.Tensor) -> torch.Tensor:
@@ -40,3 +40,50 @@ def in_order(y: torch.Tensor) -> torch.Tensor:
     """
     channels_last = y.dim() > 3 and y.stride(1) == 1
     return y if channels_last else y.contiguous()
+
+
+def leaf(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A forward into which torch.fx does not look: the module is one step, as torch's own are.
+
+    TorchScript cannot look into it, and says so.
+    """
+
+    @functools.wraps(forward)
+    def call(self: torch.nn.Module, *inputs: Any, **named: Any) -> Any:
+        if isinstance(self, torch.jit.ScriptModule):
+            raise RuntimeError(
+                f"torch.jit.script cannot compile a normcourse.nn.{self.original_name}. Use "
+                "torch.compile or torch.export, which have replaced it, or torch.jit.trace."
+            )
+        proxies = [a for a in (*inputs, *named.values()) if isinstance(a, torch.fx.Proxy)]
+        if not proxies:
+            return forward(self, *inputs, **named)
+        tracer: Any = proxies[0].tracer
+        path = tracer.path_of_module(self)
+        if path and not self._forward_hooks and not self._forward_pre_hooks:
+            return tracer.create_proxy("call_module", path, inputs, named)
+        # It is itself what is traced, or its hooks are already steps of the graph.
+        return _call_without_hooks(self, path, tracer, inputs, named)
+
+    return torch.jit.ignore(call)
+
+
+def _call_without_hooks(module, path, tracer, inputs, named):
+    """A call of ``module`` as a step of a torch.fx graph, which holds its parameters and buffers.
+
+    Like a module in the graph it looks at ``training`` when it runs.
+    """
+    alone = copy.deepcopy(module)
+    alone._forward_hooks.clear()
+    alone._forward_pre_hooks.clear()
+
+    def normalize(state, training, *inputs, **named):
+        return torch.func.functional_call(alone.train(training), state, inputs, named)
+
+    def get(name):
+        return tracer.create_proxy("get_attr", f"{path}.{name}" if path else name, (), {})
+
+    tensors = itertools.chain(module.named_parameters(), module.named_buffers())
+    state = {name: get(name) for name, _ in tensors}
+    arguments = (state, get("training"), *inputs)
+    return tracer.create_proxy("call_function", normalize, arguments, named)

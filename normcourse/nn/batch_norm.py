@@ -1,7 +1,5 @@
 """Batch normalization as modules; see :mod:`normcourse.batch_norm` for the functions."""
 
-from typing import Any
-
 import torch
 
 from normcourse.autograd import with_backward
@@ -12,10 +10,17 @@ from normcourse.batch_norm import (
     batch_norm_inference_backward,
     update_running_statistics,
 )
-from normcourse.checks import check_built_for, check_integer, check_tensor
-from normcourse.nn.base import AffineNorm, in_order
+from normcourse.checks import check_built_for
+from normcourse.nn.base import ChannelNorm, in_order, leaf
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+]
 
 _batch_norm = with_backward(batch_norm, batch_norm_backward, "x weight bias")
 _batch_norm_inference = with_backward(
@@ -23,104 +28,7 @@ _batch_norm_inference = with_backward(
 )
 
 
-class ChannelNorm(AffineNorm):
-    """What modules with a weight, a bias and running statistics per channel have in common."""
-
-    _version = 2  # of the state_dict: since 2 it holds num_batches_tracked
-    _ranks: tuple[int, ...] = ()
-    _layouts = ""
-
-    # These are None without track_running_stats.
-    running_mean: torch.Tensor
-    running_var: torch.Tensor
-    num_batches_tracked: torch.Tensor
-
-    def __init_subclass__(cls) -> None:
-        """The classes for 1, 2 and 3 axes of positions have a first line of their own only."""
-        super().__init_subclass__()
-        shared = cls.__mro__[1].__doc__
-        if cls.__doc__ and shared and "_layouts" in vars(cls):
-            cls.__doc__ = f"{cls.__doc__}\n{shared.split(chr(10), 1)[1]}"
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: torch.types.Device = None,
-        dtype: torch.dtype | None = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        check_integer("num_features", num_features)
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        self._learn(num_features, device, dtype, weight=affine, bias=affine and bias)
-        like: dict[str, Any] = {"device": device, "dtype": dtype}
-        for name in ("running_mean", "running_var"):
-            b = torch.empty(num_features, **like) if track_running_stats else None
-            self.register_buffer(name, b)
-        count = torch.tensor(0, dtype=torch.long, device=device) if track_running_stats else None
-        self.register_buffer("num_batches_tracked", count)
-        self.reset_parameters()
-
-    def reset_running_stats(self) -> None:
-        """Forget all batches: mean 0, variance 1, count 0."""
-        if self.track_running_stats:
-            self.running_mean.zero_()
-            self.running_var.fill_(1)
-            self.num_batches_tracked.zero_()
-
-    def reset_parameters(self) -> None:
-        """Forget all batches, and start the weight at 1 and the bias at 0."""
-        self.reset_running_stats()
-        super().reset_parameters()
-
-    def _store(self, mean: torch.Tensor, var: torch.Tensor) -> None:
-        self.running_mean.copy_(mean)
-        self.running_var.copy_(var)
-
-    def _check(self, input: torch.Tensor) -> None:
-        check_tensor(input)
-        self._check_rank(input)
-        self._check_channels(input)
-
-    def _check_rank(self, input: torch.Tensor) -> None:
-        if input.dim() not in self._ranks:
-            hint = "For (N, L, C) sequences use LayerNorm." if input.dim() == 3 else ""
-            raise ValueError(
-                f"input has {input.dim()} axes, shape {tuple(input.shape)}; {type(self).__name__} "
-                f"expects {self._layouts}. {hint}".strip()
-            )
-
-    def _check_channels(self, input: torch.Tensor) -> None:
-        check_built_for(self, "num_features", input)
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments, as ``print(module)`` shows them."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
-    def _load_from_state_dict(
-        self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any
-    ) -> None:
-        key = prefix + "num_batches_tracked"
-        old = (local_metadata.get("version") or 0) < 2
-        if old and self.track_running_stats and key not in state_dict:
-            state_dict[key] = self.num_batches_tracked.clone()
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
-
-
-class _BatchNorm(ChannelNorm):
+class _BatchNorm(ChannelNorm, torch.nn.modules.batchnorm._BatchNorm):
     r"""Batch normalization as a module: :func:`normcourse.batch_norm` plus bookkeeping.
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
@@ -129,13 +37,14 @@ class _BatchNorm(ChannelNorm):
     uses the running statistics, or the batch where ``track_running_stats`` is False.
 
     Args:
-        num_features: C of an input (N, C, ...).
-        eps: added to the variance, inside the square root.
-        momentum: weight of the **new** batch in the running statistics; None averages all batches.
-        affine: learn a weight and bias per channel, starting at 1 and 0.
-        track_running_stats: keep running statistics.
-        device, dtype: of parameters and buffers.
-        bias: False learns no bias (torch has this argument since 2.12).
+        num_features (int): C of an input (N, C, ...).
+        eps (float = 1e-05): added to the variance, inside the square root.
+        momentum (float | None = 0.1): weight of the **new** batch in the running statistics; None
+            averages all batches.
+        affine (bool = True): learn a weight per channel, starting at 1.
+        track_running_stats (bool = True): keep running statistics.
+        device, dtype (= None): of parameters and buffers.
+        bias (bool = True, by name): with ``affine``, learn a bias per channel, starting at 0.
 
     Raises:
         ValueError: wrong rank, wrong number of channels, one value per channel in training.
@@ -144,47 +53,108 @@ class _BatchNorm(ChannelNorm):
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
     """
 
+    @leaf
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
-        self._check(input)
-        if self.training or self.running_mean is None:
-            y = in_order(_batch_norm(input, self.weight, self.bias, self.eps))
-            if self.training and self.track_running_stats:
-                self._track(input)
-            return y
-        statistics = self.running_mean, self.running_var
-        y = _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
-        return in_order(y)
-
-    @torch.no_grad()
-    def _track(self, input: torch.Tensor) -> None:
-        if input.numel():
-            running = self.running_mean, self.running_var
-            self._store(*update_running_statistics(*running, input, self._momentum()))
-        self.num_batches_tracked.add_(1)  # last: a batch that is refused does not count
-
-    def _momentum(self):
-        """The weight of one more batch in the running statistics."""
-        if self.momentum is not None:
-            return self.momentum
-        # The average of all batches so far. No float(): the processor would wait for the GPU.
-        precision = torch.promote_types(self.running_mean.dtype, torch.float32)
-        return (self.num_batches_tracked + 1).to(precision).reciprocal()
+        self._check_input_dim(input)
+        check_built_for(self, "num_features", input)
+        if not self.training and self.running_mean is not None:
+            statistics = self.running_mean, self.running_var
+            y = _batch_norm_inference(input, *statistics, self.weight, self.bias, self.eps)
+            return in_order(y)
+        y = in_order(_batch_norm(input, self.weight, self.bias, self.eps))
+        track(self, input)
+        return y
 
 
-class BatchNorm1d(_BatchNorm):
+@torch.no_grad()
+def track(module, input):
+    """In training, put one more batch into the running statistics; an empty one only counts."""
+    if not module.training or not module.track_running_stats or module.running_mean is None:
+        return
+    if input.numel():
+        running = module.running_mean, module.running_var
+        store(module, *update_running_statistics(*running, input, weight_of_new(module)))
+    count(module)  # last: a batch that is refused does not count
+
+
+def weight_of_new(module):
+    """The weight of one more batch in the running statistics: the momentum, or 1 / count."""
+    if module.momentum is not None:
+        return module.momentum
+    # No float(): the processor would wait for the GPU.
+    precision = torch.promote_types(module.running_mean.dtype, torch.float32)
+    return (module.num_batches_tracked + 1).to(precision).reciprocal()
+
+
+def store(module, mean, var):
+    """Change the running statistics in place, for others may hold them, too."""
+    module.running_mean.copy_(mean)
+    module.running_var.copy_(var)
+
+
+def count(module):
+    """Count one more batch."""
+    if module.num_batches_tracked is not None:
+        module.num_batches_tracked.add_(1)
+
+
+class BatchNorm1d(_BatchNorm, torch.nn.BatchNorm1d):
     """Batch normalization of (N, C) or (N, C, L)."""
 
-    _ranks, _layouts = (2, 3), "(N, C) or (N, C, L)"
+    _layouts = "(N, C) or (N, C, L)"
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
     """Batch normalization of (N, C, H, W)."""
 
-    _ranks, _layouts = (4,), "(N, C, H, W)"
+    _layouts = "(N, C, H, W)"
 
 
-class BatchNorm3d(_BatchNorm):
+class BatchNorm3d(_BatchNorm, torch.nn.BatchNorm3d):
     """Batch normalization of (N, C, D, H, W)."""
 
-    _ranks, _layouts = (5,), "(N, C, D, H, W)"
+    _layouts = "(N, C, D, H, W)"
+
+
+class _LazyBatchNorm(_BatchNorm):
+    r"""Batch normalization as a module, built without the number of channels.
+
+    It learns ``num_features`` from its first input, and then is a :class:`BatchNorm1d`,
+    :class:`BatchNorm2d` or :class:`BatchNorm3d`.
+
+    Args:
+        eps (float = 1e-05): added to the variance, inside the square root.
+        momentum (float | None = 0.1): weight of the **new** batch in the running statistics.
+        affine (bool = True): learn a weight per channel, starting at 1.
+        track_running_stats (bool = True): keep running statistics.
+        device, dtype (= None): of parameters and buffers.
+        bias (bool = True, by name): with ``affine``, learn a bias per channel, starting at 0.
+
+    Raises:
+        ValueError: wrong rank, one value per channel in training.
+        TypeError: input is not floating point.
+
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
+    """
+
+
+class LazyBatchNorm1d(_LazyBatchNorm, torch.nn.LazyBatchNorm1d):
+    """Batch normalization of (N, C) or (N, C, L), for any C."""
+
+    cls_to_become = BatchNorm1d
+    _layouts = BatchNorm1d._layouts
+
+
+class LazyBatchNorm2d(_LazyBatchNorm, torch.nn.LazyBatchNorm2d):
+    """Batch normalization of (N, C, H, W), for any C."""
+
+    cls_to_become = BatchNorm2d
+    _layouts = BatchNorm2d._layouts
+
+
+class LazyBatchNorm3d(_LazyBatchNorm, torch.nn.LazyBatchNorm3d):
+    """Batch normalization of (N, C, D, H, W), for any C."""
+
+    cls_to_become = BatchNorm3d
+    _layouts = BatchNorm3d._layouts

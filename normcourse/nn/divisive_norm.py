@@ -7,8 +7,7 @@ gradient; values that start at their minimum start at raw = 2^-18, where trainin
 (the offset of Ballé et al.).
 """
 
-from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -22,34 +21,18 @@ from normcourse.divisive_norm import (
     signed_divisive_norm,
     signed_divisive_norm_backward,
 )
+from normcourse.nn.base import leaf
 
-__all__ = ["GDN", "DivisiveNorm", "LocalResponseNorm"]
-
-
-def _without_autocast(function):
-    """Autocast would round the pools, which are matrix products, to half precision."""
-
-    @wraps(function)
-    def run(first, *rest):
-        if first.device.type == "meta" or not torch.is_autocast_enabled(first.device.type):
-            return function(first, *rest)
-        with torch.autocast(first.device.type, enabled=False):
-            return function(first, *rest)
-
-    return run
-
-
-def _differentiable(forward, backward, wrt):
-    return with_backward(_without_autocast(forward), _without_autocast(backward), wrt)
+__all__ = ["GDN", "CrossMapLRN2d", "DivisiveNorm", "LocalResponseNorm"]
 
 
 def _local_response_norm_backward(*arguments):
     return (local_response_norm_backward(*arguments),)
 
 
-_canonical = _differentiable(divisive_norm, divisive_norm_backward, "x weight sigma gain")
-_signed = _differentiable(signed_divisive_norm, signed_divisive_norm_backward, "x weight bias")
-_lrn = _differentiable(local_response_norm, _local_response_norm_backward, "x")
+_canonical = with_backward(divisive_norm, divisive_norm_backward, "x weight sigma gain")
+_signed = with_backward(signed_divisive_norm, signed_divisive_norm_backward, "x weight bias")
+_lrn = with_backward(local_response_norm, _local_response_norm_backward, "x")
 
 
 def _raw(value, minimum):
@@ -60,14 +43,14 @@ def _value(raw, minimum=0.0):
     return minimum + raw * raw
 
 
-class LocalResponseNorm(torch.nn.Module):
+class LocalResponseNorm(torch.nn.LocalResponseNorm):
     r"""Local response normalization: :func:`normcourse.local_response_norm`, nothing learned.
 
     Args:
-        size: how many neighbouring channels are a pool.
-        alpha: divided by ``size``.
-        beta: the power.
-        k: added to the pool, above 0.
+        size (int): how many neighbouring channels are a pool.
+        alpha (float = 0.0001): divided by ``size``.
+        beta (float = 0.75): the power.
+        k (float = 1.0): added to the pool, above 0.
 
     Raises:
         ValueError: fewer than 3 axes, or an argument out of range, when it is called.
@@ -76,21 +59,36 @@ class LocalResponseNorm(torch.nn.Module):
     Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3.
     """
 
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__()
-        self.size = size
-        self.alpha = alpha
-        self.beta = beta
-        self.k = k
-
+    @leaf
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, L) or longer; the shape and dtype stay."""
-        checks.check_tensor(input)
         return _lrn(input, self.size, self.alpha, self.beta, self.k)
 
-    def extra_repr(self) -> str:
-        """The constructor's arguments, as ``print(module)`` shows them."""
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+class CrossMapLRN2d(torch.nn.CrossMapLRN2d):
+    r"""Local response normalization of images by its older name.
+
+    It computes the same as :class:`LocalResponseNorm`. torch's does not: its running sum never
+    loses the first channel, and for an even size it lacks a neighbour (torch 2.13).
+
+    Args:
+        size (int): how many neighbouring channels are a pool.
+        alpha (float = 0.0001): divided by ``size``.
+        beta (float = 0.75): the power.
+        k (float = 1): added to the pool, above 0.
+
+    Raises:
+        ValueError: the input has not 4 axes, or an argument is out of range, when it is called.
+        TypeError: input is not floating point.
+
+    Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3.
+    """
+
+    @leaf
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalize ``input`` (N, C, H, W); the shape and dtype stay."""
+        checks.check_layout(self, input, "(N, C, H, W)")
+        return _lrn(input, self.size, self.alpha, self.beta, self.k)
 
 
 class _Pooled(torch.nn.Module):
@@ -100,12 +98,7 @@ class _Pooled(torch.nn.Module):
         self.num_channels = num_channels
 
     def _check(self, input):
-        checks.check_tensor(input)
-        if input.dim() < 2:
-            raise ValueError(
-                f"input has {input.dim()} axes, shape {tuple(input.shape)}; "
-                f"{type(self).__name__} expects (N, C, ...)."
-            )
+        checks.check_layout(self, input, "(N, C, ...)")
         checks.check_built_for(self, "num_channels", input)
 
 
@@ -135,6 +128,7 @@ class DivisiveNorm(_Pooled):
     """
 
     minimum = 1e-6  # of sigma
+    __jit_unused_properties__: ClassVar = ["weight", "sigma"]
 
     def __init__(
         self,
@@ -173,6 +167,7 @@ class DivisiveNorm(_Pooled):
         """The semi-saturations, (C,), always positive."""
         return _value(self.raw_sigma, self.minimum)
 
+    @leaf
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
         self._check(input)
@@ -209,6 +204,8 @@ class GDN(_Pooled):
     Source: Ballé, Laparra & Simoncelli 2015, arXiv:1511.06281.
     """
 
+    __jit_unused_properties__: ClassVar = ["beta", "gamma"]
+
     def __init__(
         self,
         num_channels: int,
@@ -240,6 +237,7 @@ class GDN(_Pooled):
         """The pools, (C, C), never negative."""
         return _value(self.raw_gamma)
 
+    @leaf
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
         self._check(input)

@@ -11,14 +11,22 @@ from normcourse.instance_norm import (
     instance_norm_backward,
     update_running_instance_statistics,
 )
-from normcourse.nn.batch_norm import ChannelNorm, _batch_norm_inference
+from normcourse.nn.base import ChannelNorm, leaf
+from normcourse.nn.batch_norm import _batch_norm_inference, store
 
-__all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+__all__ = [
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+]
 
 _instance_norm = with_backward(instance_norm, instance_norm_backward, "x weight bias")
 
 
-class _InstanceNorm(ChannelNorm):
+class _InstanceNorm(ChannelNorm, torch.nn.modules.instancenorm._InstanceNorm):
     r"""Instance normalization as a module: each channel of each sample on its own.
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
@@ -27,13 +35,14 @@ class _InstanceNorm(ChannelNorm):
     running statistics, averaged over samples.
 
     Args:
-        num_features: C of an input (N, C, ...) or (C, ...).
-        eps: added to the variance, inside the square root.
-        momentum: weight of the **new** batch in the running statistics; None, as in torch, is 0.
-        affine: learn a weight and bias per channel, starting at 1 and 0.
-        track_running_stats: keep running statistics.
-        device, dtype: of parameters and buffers.
-        bias: False learns no bias.
+        num_features (int): C of an input (N, C, ...) or (C, ...).
+        eps (float = 1e-05): added to the variance, inside the square root.
+        momentum (float | None = 0.1): weight of the **new** batch in the running statistics; None,
+            as in torch, is 0.
+        affine (bool = False): learn a weight per channel, starting at 1.
+        track_running_stats (bool = False): keep running statistics.
+        device, dtype (= None): of parameters and buffers.
+        bias (bool = True, by name): with ``affine``, learn a bias per channel, starting at 0.
 
     Raises:
         TypeError: the input is not floating point.
@@ -42,27 +51,13 @@ class _InstanceNorm(ChannelNorm):
     Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
     """
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        device: torch.types.Device = None,
-        dtype: torch.dtype | None = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
-        )
-
+    @leaf
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...), or one sample (C, ...); the shape and dtype stay."""
-        self._check(input)
-        one_sample = input.dim() == min(self._ranks)
-        y = self._normalize(input[None])[0] if one_sample else self._normalize(input)
+        self._check_input_dim(input)
+        channel_axis = input.dim() - self._get_no_batch_dim()
+        self._check_channels(input, channel_axis)
+        y = self._normalize(input) if channel_axis else self._normalize(input[None])[0]
         return y.contiguous()  # as torch, also after a transpose
 
     def _normalize(self, input: torch.Tensor) -> torch.Tensor:
@@ -78,16 +73,13 @@ class _InstanceNorm(ChannelNorm):
     @torch.no_grad()
     def _track(self, input: torch.Tensor) -> None:
         momentum = 0.0 if self.momentum is None else self.momentum
-        mean, var = update_running_instance_statistics(
-            self.running_mean, self.running_var, input, momentum
-        )
-        self._store(mean, var)
+        running = self.running_mean, self.running_var
+        store(self, *update_running_instance_statistics(*running, input, momentum))
 
-    def _check_channels(self, input: torch.Tensor) -> None:
-        axis = input.dim() - min(self._ranks)
+    def _check_channels(self, input: torch.Tensor, axis: int) -> None:
         if self.affine or self.track_running_stats:
             check_built_for(self, "num_features", input, axis)
-        elif input.shape[axis] != self.num_features:
+        elif input.shape[axis] != self.num_features and not torch.compiler.is_compiling():
             warnings.warn(
                 f"input has {input.shape[axis]} channels, num_features={self.num_features} is not "
                 "used because affine=False.",
@@ -95,19 +87,62 @@ class _InstanceNorm(ChannelNorm):
             )
 
 
-class InstanceNorm1d(_InstanceNorm):
+class InstanceNorm1d(_InstanceNorm, torch.nn.InstanceNorm1d):
     """Instance normalization of (N, C, L) or (C, L)."""
 
-    _ranks, _layouts = (2, 3), "(N, C, L) or (C, L)"
+    _layouts = "(N, C, L) or (C, L)"
 
 
-class InstanceNorm2d(_InstanceNorm):
+class InstanceNorm2d(_InstanceNorm, torch.nn.InstanceNorm2d):
     """Instance normalization of (N, C, H, W) or (C, H, W)."""
 
-    _ranks, _layouts = (3, 4), "(N, C, H, W) or (C, H, W)"
+    _layouts = "(N, C, H, W) or (C, H, W)"
 
 
-class InstanceNorm3d(_InstanceNorm):
+class InstanceNorm3d(_InstanceNorm, torch.nn.InstanceNorm3d):
     """Instance normalization of (N, C, D, H, W) or (C, D, H, W)."""
 
-    _ranks, _layouts = (4, 5), "(N, C, D, H, W) or (C, D, H, W)"
+    _layouts = "(N, C, D, H, W) or (C, D, H, W)"
+
+
+class _LazyInstanceNorm(_InstanceNorm):
+    """Instance normalization as a module, built without the number of channels.
+
+    It learns ``num_features`` from its first input, and then is an :class:`InstanceNorm1d`,
+    :class:`InstanceNorm2d` or :class:`InstanceNorm3d`.
+
+    Args:
+        eps (float = 1e-05): added to the variance, inside the square root.
+        momentum (float | None = 0.1): weight of the **new** batch in the running statistics.
+        affine (bool = True): learn a weight per channel, starting at 1.
+        track_running_stats (bool = True): keep running statistics, by default, as in torch.
+        device, dtype (= None): of parameters and buffers.
+        bias (bool = True, by name): with ``affine``, learn a bias per channel, starting at 0.
+
+    Raises:
+        TypeError: the input is not floating point.
+        ValueError: wrong rank; a single position.
+
+    Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
+    """
+
+
+class LazyInstanceNorm1d(_LazyInstanceNorm, torch.nn.LazyInstanceNorm1d):
+    """Instance normalization of (N, C, L) or (C, L), for any C."""
+
+    cls_to_become = InstanceNorm1d
+    _layouts = InstanceNorm1d._layouts
+
+
+class LazyInstanceNorm2d(_LazyInstanceNorm, torch.nn.LazyInstanceNorm2d):
+    """Instance normalization of (N, C, H, W) or (C, H, W), for any C."""
+
+    cls_to_become = InstanceNorm2d
+    _layouts = InstanceNorm2d._layouts
+
+
+class LazyInstanceNorm3d(_LazyInstanceNorm, torch.nn.LazyInstanceNorm3d):
+    """Instance normalization of (N, C, D, H, W) or (C, D, H, W), for any C."""
+
+    cls_to_become = InstanceNorm3d
+    _layouts = InstanceNorm3d._layouts

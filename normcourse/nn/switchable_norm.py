@@ -5,7 +5,9 @@ from typing import Any
 import torch
 
 from normcourse.autograd import with_backward
-from normcourse.nn.batch_norm import _BatchNorm
+from normcourse.checks import check_built_for, check_integer
+from normcourse.nn.base import ChannelNorm, in_order, leaf
+from normcourse.nn.batch_norm import track
 from normcourse.switchable_norm import (
     switchable_norm,
     switchable_norm_backward,
@@ -20,7 +22,8 @@ _of_the_batch = with_backward(switchable_norm, switchable_norm_backward, _WRT)
 _inference = with_backward(switchable_norm_inference, switchable_norm_inference_backward, _WRT)
 
 
-class _SwitchableNorm(_BatchNorm):
+# Not a batch normalization to torch: what replaces those would lose the shares.
+class _SwitchableNorm(ChannelNorm, torch.nn.modules.batchnorm._NormBase):
     r"""Switchable normalization: :func:`normcourse.switchable_norm` plus bookkeeping.
 
     In training the batch statistics are the batch's, and the running ones are updated; in
@@ -33,12 +36,12 @@ class _SwitchableNorm(_BatchNorm):
     Args:
         num_features: C of an input (N, C, ...).
         eps: added to the mixed variance, inside the square root.
-        momentum: weight of the **new** batch in the running statistics; None averages all batches.
-            (The official code's momentum is the weight of the old ones.)
-        affine: learn a weight and bias per channel, starting at 1 and 0.
+        momentum: weight of the **new** batch in the running statistics; None
+            averages all batches. (The official code's momentum is the weight of the old ones.)
+        affine: learn a weight per channel, starting at 1.
         track_running_stats: keep running statistics of the batch.
         device, dtype: of parameters and buffers.
-        bias: False learns no bias.
+        bias: with ``affine``, learn a bias per channel, starting at 0.
 
     Raises:
         ValueError: wrong rank, wrong number of channels; in training one value per channel, which
@@ -60,6 +63,7 @@ class _SwitchableNorm(_BatchNorm):
         *,
         bias: bool = True,
     ) -> None:
+        check_integer("num_features", num_features)
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         super().__init__(
             num_features, eps, momentum, affine, track_running_stats, **like, bias=bias
@@ -74,38 +78,39 @@ class _SwitchableNorm(_BatchNorm):
             torch.nn.init.ones_(self.mean_weight)
             torch.nn.init.ones_(self.var_weight)
 
+    @leaf
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalize ``input`` (N, C, ...); the shape and dtype stay."""
-        self._check(input)
+        self._check_input_dim(input)
+        check_built_for(self, "num_features", input)
         learned = self.mean_weight, self.var_weight, self.weight, self.bias
         if not self.training and self.running_mean is not None:
-            return _inference(input, self.running_mean, self.running_var, *learned, self.eps)
-        track = self.training and self.track_running_stats
-        if track and input.numel() == self.num_features:
+            y = _inference(input, self.running_mean, self.running_var, *learned, self.eps)
+            return in_order(y)
+        if self.training and self.track_running_stats and input.numel() == self.num_features:
             raise ValueError(
                 f"input has one value per channel, shape {tuple(input.shape)}: there is no "
                 "unbiased variance to keep. Use a larger batch, eval(), or "
                 "track_running_stats=False."
             )
-        y = _of_the_batch(input, *learned, self.eps)
-        if track:
-            self._track(input)
+        y = in_order(_of_the_batch(input, *learned, self.eps))
+        track(self, input)
         return y
 
 
 class SwitchableNorm1d(_SwitchableNorm):
     """Switchable normalization of (N, C) or (N, C, L)."""
 
-    _ranks, _layouts = (2, 3), "(N, C) or (N, C, L)"
+    _layouts = "(N, C) or (N, C, L)"
 
 
 class SwitchableNorm2d(_SwitchableNorm):
     """Switchable normalization of (N, C, H, W)."""
 
-    _ranks, _layouts = (4,), "(N, C, H, W)"
+    _layouts = "(N, C, H, W)"
 
 
 class SwitchableNorm3d(_SwitchableNorm):
     """Switchable normalization of (N, C, D, H, W)."""
 
-    _ranks, _layouts = (5,), "(N, C, D, H, W)"
+    _layouts = "(N, C, D, H, W)"

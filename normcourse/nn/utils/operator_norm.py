@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 
 from normcourse import checks
+from normcourse.autograd import without_autocast
 from normcourse.core import narrow, widen
 
 __all__ = ["circular_conv_operator_norm", "conv_operator_norm"]
@@ -62,7 +63,7 @@ def conv_operator_norm(
     w, size = _check(weight, input_size, groups)
     checks.check_integer("n_iterations", n_iterations)
     checks.check_eps(tol, "tol")
-    conv = getattr(torch.nn.functional, f"conv{len(size)}d")
+    conv = without_autocast(getattr(torch.nn.functional, f"conv{len(size)}d"))
 
     def apply(x: torch.Tensor) -> torch.Tensor:
         return conv(x, w, None, stride, padding, dilation, groups)
@@ -71,6 +72,7 @@ def conv_operator_norm(
     x = torch.randn((1, w.shape[1] * groups, *size), generator=start).to(w)
     x /= x.norm()
     y, transpose, *_ = torch.func.vjp(apply, x)
+    transpose = without_autocast(transpose)
     for _ in range(n_iterations):
         (z,) = transpose(y)
         square = y.square().sum()  # ||Ax||^2 = <x, A'Ax>, the estimate of ||A||^2

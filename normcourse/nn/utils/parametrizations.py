@@ -9,10 +9,11 @@ from numbers import Integral
 from typing import Any, TypeVar
 
 import torch
+from torch.nn.utils import parametrizations as torchs
 from torch.nn.utils import parametrize
 
 from normcourse import checks
-from normcourse.autograd import with_backward
+from normcourse.autograd import with_backward, without_autocast
 from normcourse.spectral_norm import as_matrix, power_iteration
 from normcourse.spectral_norm import spectral_norm as _spectral_norm
 from normcourse.spectral_norm import spectral_norm_backward as _spectral_norm_backward
@@ -27,15 +28,12 @@ _length_times_direction = with_backward(_weight_norm, weight_norm_backward, "v g
 _over_sigma = with_backward(
     _spectral_norm, lambda *arguments: (_spectral_norm_backward(*arguments),), "weight"
 )
+_power_iteration = without_autocast(power_iteration)
 _TRANSPOSED = tuple(getattr(torch.nn, f"ConvTranspose{d}d") for d in (1, 2, 3))
 
 
-class _WeightNorm(torch.nn.Module):
+class _WeightNorm(torchs._WeightNorm):
     """(g, v) -> g v / ||v||: original0 is the length g, original1 the direction v."""
-
-    def __init__(self, dim: int | None = 0) -> None:
-        super().__init__()
-        self.dim = -1 if dim is None else dim
 
     def forward(self, weight_g: torch.Tensor, weight_v: torch.Tensor) -> torch.Tensor:
         return _length_times_direction(weight_v, weight_g, self.dim)
@@ -80,55 +78,21 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     return module
 
 
-class _SpectralNorm(torch.nn.Module):
+class _SpectralNorm(torchs._SpectralNorm):
     """W -> W / sigma. The buffers _u and _v move with each weight computed in training."""
 
-    _u: torch.Tensor
-    _v: torch.Tensor
-
-    def __init__(
-        self, weight: torch.Tensor, n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12
-    ) -> None:
-        super().__init__()
-        checks.check_integer("n_power_iterations", n_power_iterations)
-        checks.check_eps(eps)
-        checks.check_array("weight", weight)
-        if isinstance(dim, bool) or not isinstance(dim, (int, Integral)):
-            raise TypeError(f"dim must be an integer or None, got {dim!r}.")
-        if not -weight.ndim <= dim < weight.ndim:
-            raise ValueError(
-                f"dim must be an axis of the weight, {-weight.ndim} to {weight.ndim - 1} for "
-                f"shape {tuple(weight.shape)}; got {dim}."
-            )
-        self.dim = int(dim % weight.ndim)
-        self.eps = eps
-        if weight.ndim == 1:  # its norm needs no estimate
-            return
-        self.n_power_iterations = n_power_iterations
-        matrix = as_matrix(weight.detach(), self.dim)
-        for key, length in zip(("_u", "_v"), matrix.shape, strict=True):
-            start = matrix.new_empty(length).normal_(0, 1)
-            self.register_buffer(key, torch.nn.functional.normalize(start, dim=0, eps=eps))
-        self._move(weight, 15)
-
     @torch.no_grad()
-    def _move(self, weight: torch.Tensor, n: int) -> None:
-        matrix = as_matrix(weight, self.dim)
-        u, v = power_iteration(matrix, self._u, self._v, n, self.eps)
+    def _power_method(self, weight_mat: torch.Tensor, n_power_iterations: int) -> None:
+        u, v = _power_iteration(weight_mat, self._u, self._v, n_power_iterations, self.eps)
         self._u.copy_(u)  # in place: replicas of a module on several devices share its buffers
         self._v.copy_(v)
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        if weight.ndim == 1:
+        if weight.ndim == 1:  # its norm needs no estimate
             return torch.nn.functional.normalize(weight, dim=0, eps=self.eps)
         if self.training:
-            self._move(weight, self.n_power_iterations)
-        # Copies, as the next weight moves u and v, and this one's gradient still needs them.
-        return _over_sigma(weight, self._u.clone(), self._v.clone(), self.dim)
-
-    def right_inverse(self, value: torch.Tensor) -> torch.Tensor:
-        """What is assigned to the weight is normalized when it is read."""
-        return value
+            self._power_method(as_matrix(weight, self.dim), self.n_power_iterations)
+        return _over_sigma(weight, self._u, self._v, self.dim)
 
 
 def spectral_norm(
@@ -166,6 +130,15 @@ def spectral_norm(
     weight = _weight(module, name)
     if dim is None:
         dim = 1 if isinstance(module, _TRANSPOSED) else 0
+    checks.check_array("weight", weight)
+    checks.check_integer("n_power_iterations", n_power_iterations)
+    if isinstance(dim, bool) or not isinstance(dim, Integral):
+        raise TypeError(f"dim must be an integer or None, got {dim!r}.")
+    if not -weight.ndim <= dim < weight.ndim:
+        raise ValueError(
+            f"dim must be an axis of the weight, {-weight.ndim} to {weight.ndim - 1} for "
+            f"shape {tuple(weight.shape)}; got {dim}."
+        )
     normalization = _SpectralNorm(weight, n_power_iterations, dim, eps)
     parametrize.register_parametrization(module, name, normalization)
     return module
