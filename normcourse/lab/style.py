@@ -39,6 +39,7 @@ def use_style():
             "grid.linewidth": 0.6,
             "legend.frameon": False,
             "lines.linewidth": 1.8,
+            "path.simplify": False,  # what it leaves out depends on the last digits
             "svg.hashsalt": "normcourse",
         }
     )

@@ -1,6 +1,7 @@
 """The lab's data and figures, and what importing it costs."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -78,6 +79,15 @@ def test_figures_are_transparent_and_reproducible(pyplot):
     figure, axes = pyplot.subplots()
     assert axes.patch.get_alpha() == 0 or axes.get_facecolor()[3] == 0
     assert figure.get_facecolor()[3] == 0
+
+
+def test_a_long_line_keeps_its_points(pyplot):
+    """Which ones matplotlib drops from a line of 128 or more would depend on the processor."""
+    pyplot.plot(np.linspace(0, 1, 300))
+    buffer = io.StringIO()
+    pyplot.savefig(buffer, format="svg")
+    lines = re.findall(r'<path d="M ([^"]*)" clip-path', buffer.getvalue())
+    assert [line.count("L") for line in lines] == [299]
 
 
 def test_axes_picture_counts_the_cells_that_share_a_statistic(pyplot):
