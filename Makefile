@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-com
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve site test bench agreement notebooks lab format lock clean
+.PHONY: help serve site test cpus bench agreement notebooks lab format lock clean
 
 help: ## list these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ test: $(VENV)/.full site ## run every test: package, notebooks, site
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -n 2 --dist loadfile --nbval
+	@$(BIN)/python -m normcourse.lab.processors oldest
+
+cpus: $(VENV)/.full ## run the notebooks as on many other processors (some ten minutes)
+	@$(BIN)/python -m normcourse.lab.processors
 
 bench: $(VENV)/.full ## time each technique beside torch.nn and NumPy
 	@$(BIN)/python benchmarks/speed.py
