@@ -10,9 +10,8 @@ from xml.etree import ElementTree
 __all__ = ["TOLERANCE", "difference"]
 
 # In points: a figure is some 500 of them wide, a pixel on the page is 0.75. On the processors of
-# `make cpus` no coordinate moves by more than 0.0023: late in a training run, where each step
-# multiplies what rounding did before. Nine times that is still a 37th of a pixel.
-TOLERANCE = 0.02
+# `make cpus` no coordinate moves by a thousandth; ten times that is still a 75th of a pixel.
+TOLERANCE = 0.01
 
 # What is a length. All else has to be equal: colours, widths of lines, angles, scales, text.
 _LENGTHS = {"d", "points", "x", "y", "width", "height", "viewBox", "translate"}
