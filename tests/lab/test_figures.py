@@ -70,8 +70,8 @@ CURVE = r"^svg/figure_1/axes_1/line2d_\d+/path: "
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rise": 0.5}, CURVE + r"d, number \d+: .*: 0\.5 apart, 0\.02 is allowed"),
-        ({"rise": 2 * TOLERANCE}, CURVE + r"d, number .*: 0\.04 apart"),
+        ({"rise": 0.5}, CURVE + r"d, number \d+: .*: 0\.5 apart, 0\.01 is allowed"),
+        ({"rise": 2 * TOLERANCE}, CURVE + r"d, number .*: 0\.02 apart"),
         ({"points": 51}, CURVE + "count of numbers in d: stored 100, drawn 102"),
         ({"color": "C1"}, CURVE + "style: .*#1f77b4.*#ff7f0e"),
         ({"linewidth": 1.6}, CURVE + "style: .*1.6"),
