@@ -19,7 +19,7 @@ import torch
 from sklearn import preprocessing
 from torch.nn import functional as F
 
-import normcourse
+import normcourse.preprocessing
 from normcourse.divisive_norm import (
     divisive_norm,
     divisive_norm_backward,
@@ -213,7 +213,8 @@ def scaler_cells(name, kind, dtype):
     if name == "MinMaxScaler":
         unit, origin = np.ptp(true, axis=0), true.min(0)
     scaled = ((true - origin) / unit).astype(dtype)
-    scalers = [getattr(library, name)().fit(x) for library in (normcourse, preprocessing)]
+    libraries = normcourse.preprocessing, preprocessing
+    scalers = [getattr(library, name)().fit(x) for library in libraries]
     parts = [
         ([s.transform(x) for s in scalers], (true - origin) / unit),
         ([s.inverse_transform(scaled) for s in scalers], scaled * unit + origin),

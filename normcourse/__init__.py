@@ -27,7 +27,15 @@ from normcourse.instance_norm import (
     update_running_instance_statistics,
 )
 from normcourse.layer_norm import layer_norm, layer_norm_backward
-from normcourse.rescaling import MinMaxScaler, StandardScaler, merge_statistics
+from normcourse.rescaling import (
+    merge_statistics,
+    min_max_inverse,
+    min_max_scale,
+    min_max_statistics,
+    standard_inverse,
+    standard_scale,
+    standard_statistics,
+)
 from normcourse.rms_norm import rms_norm, rms_norm_backward
 from normcourse.spectral_norm import (
     as_matrix,
@@ -50,8 +58,6 @@ from normcourse.weight_norm import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "MinMaxScaler",
-    "StandardScaler",
     "as_matrix",
     "batch_norm",
     "batch_norm_backward",
@@ -69,6 +75,9 @@ __all__ = [
     "local_response_norm_backward",
     "mean_and_variance",
     "merge_statistics",
+    "min_max_inverse",
+    "min_max_scale",
+    "min_max_statistics",
     "norm_except_dim",
     "power_iteration",
     "rms_norm",
@@ -77,6 +86,9 @@ __all__ = [
     "signed_divisive_norm_backward",
     "spectral_norm",
     "spectral_norm_backward",
+    "standard_inverse",
+    "standard_scale",
+    "standard_statistics",
     "standardize",
     "standardize_backward",
     "switchable_norm",

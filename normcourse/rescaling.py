@@ -2,21 +2,178 @@ r"""Rescaling features: min-max scaling and standardization, fitted once and app
 
 .. math:: x' = a + (b - a) \frac{x - \min}{\max - \min} \qquad\qquad z = \frac{x - \mu}{\sigma}
 
-Statistics are per column of a table (samples, features), in float64 where the library has it.
-Names follow scikit-learn, so that the scalers go into its pipelines.
+Statistics are per column of a table (samples, features). They are in float64 where the library
+has it, and constants: no gradient flows into them.
 """
 
-from typing import Any, Self
+from sys import float_info
+from typing import Any
 
-import numpy
+from normcourse.checks import check_array, check_shape
+from normcourse.core import Array, mean_and_variance, narrow, widen
 
-from normcourse.checks import check_array
-from normcourse.core import mean_and_variance, narrow
-
-__all__ = ["MinMaxScaler", "StandardScaler", "merge_statistics"]
-
+__all__ = [
+    "merge_statistics",
+    "min_max_inverse",
+    "min_max_line",
+    "min_max_scale",
+    "min_max_statistics",
+    "rescale",
+    "rescale_inverse",
+    "standard_inverse",
+    "standard_scale",
+    "standard_statistics",
+    "standard_unit",
+]
 
 Statistics = tuple[Any, Any, Any]
+LARGEST = {"float16": 65504.0, "bfloat16": 2.0**128 - 2.0**120, "float32": 2.0**128 - 2.0**104}
+
+
+# ---- one form for both: an origin, a unit, and where the origin goes -------------------------
+
+
+def rescale(X: Array, origin: Any, unit: Any, low: Any = 0.0) -> Array:
+    """How many units each value lies from the origin, counted from ``low``."""
+    return narrow((widen(X) - origin) / unit + low, X)
+
+
+def rescale_inverse(Z: Array, origin: Any, unit: Any, low: Any = 0.0) -> Array:
+    """Back in the units of the data; exact up to rounding."""
+    return narrow((widen(Z) - low) * unit + origin, Z)
+
+
+# ---- min-max scaling -------------------------------------------------------------------------
+
+
+def min_max_statistics(X: Array) -> tuple[Array, Array]:
+    """The smallest and the largest value of each feature.
+
+    Args:
+        X: (samples, features), floating point, at least one row.
+
+    Returns:
+        (minimum, maximum), each (features,); NaN for a feature with a NaN.
+
+    Raises:
+        TypeError: ``X`` is no floating-point array.
+        ValueError: ``X`` is no table, or has no rows.
+    """
+    _check_rows(X)
+    X = _constant(X)
+    # Along an axis, torch returns (values, indices).
+    minimum, maximum = (getattr(extreme, "values", extreme) for extreme in (X.min(0), X.max(0)))
+    return minimum, maximum
+
+
+def min_max_scale(
+    X: Array, minimum: Array, maximum: Array, feature_range: tuple[float, float] = (0, 1)
+) -> Array:
+    r"""Map the range of each feature linearly onto ``feature_range``.
+
+    .. math:: x' = a + (b - a) \frac{x - \min}{\max - \min}
+
+    Other values than those of the statistics may leave it. A constant feature has the unit 1, as
+    in :func:`standard_scale`; here it is one whose range is at most 4 eps times
+    :math:`|\min| + |\max|`.
+
+    Args:
+        X: (samples, features), floating point.
+        minimum, maximum: (features,), of the training data: :func:`min_max_statistics`.
+        feature_range: (a, b), where the training range goes.
+
+    Returns:
+        Array with the shape and dtype of ``X``; NaN stays NaN.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: ``X`` is no table, a statistic is not one per feature, or ``feature_range`` is
+            empty or wider than the dtype.
+
+    Source: scikit-learn's ``minmax_scale``, here with given statistics.
+    """
+    _check_table("X", X, minimum=minimum, maximum=maximum)
+    return rescale(X, *min_max_line(X, minimum, maximum, feature_range))
+
+
+def min_max_inverse(
+    Z: Array, minimum: Array, maximum: Array, feature_range: tuple[float, float] = (0, 1)
+) -> Array:
+    r"""The data that :func:`min_max_scale` mapped to ``Z``.
+
+    .. math:: x = \min + (\max - \min) \frac{x' - a}{b - a}
+
+    Args:
+        Z: (samples, features), floating point.
+        minimum, maximum, feature_range: as they were given to :func:`min_max_scale`.
+
+    Returns:
+        Array with the shape and dtype of ``Z``; exact up to rounding.
+
+    Raises:
+        TypeError, ValueError: as :func:`min_max_scale`.
+    """
+    _check_table("Z", Z, minimum=minimum, maximum=maximum)
+    return rescale_inverse(Z, *min_max_line(Z, minimum, maximum, feature_range))
+
+
+def min_max_line(
+    X: Array, minimum: Array, maximum: Array, feature_range: tuple[float, float]
+) -> tuple[Array, Array, Array]:
+    """(origin, unit, low) for :func:`rescale`; raise for a range that does not fit into ``X``."""
+    minimum, maximum = widen(minimum), widen(maximum)
+    low, high = _check_range(feature_range, X, minimum)
+    unit = _unit(maximum - minimum, abs(minimum) + abs(maximum)) / (high - low)
+    # An array: a number would take the dtype of X, in which X - low is rounded or infinite.
+    return minimum, unit, minimum * 0 + low
+
+
+# ---- standardization -------------------------------------------------------------------------
+
+
+def standard_statistics(X: Array, weights: Array | None = None) -> Statistics:
+    r"""Count, mean and biased variance of each feature.
+
+    .. math:: n = \sum_i w_i \qquad \mu = \frac1n \sum_i w_i x_i \qquad
+              \sigma^2 = \frac1n \sum_i w_i (x_i - \mu)^2
+
+    Args:
+        X: (samples, features), floating point, at least one row.
+        weights: (samples, 1), (samples, features), or None for 1: how often each row or number
+            counts. A missing value has weight 0, and any finite number in its place.
+
+    Returns:
+        (n, mean, variance), mean and variance (features,). n is the number of rows, or the sum of
+        the weights along them. Where that is 0, mean and variance are 0, too.
+
+    Raises:
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: ``X`` is no table or has no rows, or ``weights`` has another shape.
+
+    Source: Chan, Golub & LeVeque 1983, the corrected two-pass algorithm, on shifted data.
+    """
+    _check_rows(X)
+    X, shape = _constant(X), tuple(X.shape)
+    # Any origin near the data will do. With one of them, equal numbers become 0 and stay equal.
+    origin = X[:1]
+    if weights is None:
+        mean, var = mean_and_variance(X - origin, 0)
+        return shape[0], (origin + mean)[0], var[0]
+    check_array("weights", weights, X, "X")
+    if tuple(weights.shape) not in ((shape[0], 1), shape):
+        raise ValueError(
+            f"weights must have shape {(shape[0], 1)}, one per row of X, or {shape}, one per "
+            f"number; got {tuple(weights.shape)}."
+        )
+    weights = _constant(weights)
+    n = weights.sum(0)
+    share = weights / (n + (n == 0))
+    for _ in range(2):  # the first row may be one of those that do not count
+        origin = origin + (share * (X - origin)).sum(0)
+    centered = X - origin
+    rest = (share * centered).sum(0)
+    var = abs((share * centered * centered).sum(0) - rest * rest)
+    return n, (origin[0] + rest) * (n != 0), var
 
 
 def merge_statistics(a: Statistics, b: Statistics) -> Statistics:
@@ -28,234 +185,123 @@ def merge_statistics(a: Statistics, b: Statistics) -> Statistics:
         + \delta^2 \frac{n_a n_b}{n}
 
     Args:
-        a, b: (n, mean, biased variance) of each; mean and variance numbers or arrays.
+        a, b: (n, mean, biased variance) of each, numbers or arrays. No data are (0, 0, 0).
 
     Returns:
         (n, mean, biased variance) of both together.
 
     Raises:
-        ZeroDivisionError: there are no data in either.
+        ValueError: ``a`` or ``b`` does not hold three statistics.
 
     Source: Chan, Golub & LeVeque 1983; with n_b = 1, Welford 1962.
     """
     (n_a, mean_a, var_a), (n_b, mean_b, var_b) = a, b
     n, delta = n_a + n_b, mean_b - mean_a
-    share_a, share_b = n_a / n, n_b / n
+    total = n + (n == 0)  # no data in either: the shares are 0
+    share_a, share_b = n_a / total, n_b / total
     within = share_a * var_a + share_b * var_b
     between = share_a * share_b * delta**2
     return n, mean_a + share_b * delta, within + between
 
 
-class _Scaler:
-    """A rescaling is a choice of origin and unit: ``_learn`` finds them, ``_affine`` names them."""
-
-    n_samples_seen_: int = 0
-    n_features_in_: int | None = None
-    scale_: Any
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the statistics of X (samples, features); earlier ones are forgotten."""
-        before = self.n_samples_seen_, self.n_features_in_
-        self.n_samples_seen_, self.n_features_in_ = 0, None
-        try:
-            return self.partial_fit(X)
-        except Exception:  # what was learned from other data is not lost
-            self.n_samples_seen_, self.n_features_in_ = before
-            raise
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Merge one more chunk of training data into the statistics."""
-        X = self._table(X)
-        if len(X) == 0 or not (abs(X) < float("inf")).all():
-            raise ValueError(
-                "X must have at least one row, and no NaN or infinity: impute or drop."
-            )
-        # Constants from here on: no gradient flows into them.
-        self._learn(X.astype(float) if hasattr(X, "astype") else X.detach().to(float))
-        self.n_samples_seen_, self.n_features_in_ = self.n_samples_seen_ + len(X), X.shape[1]
-        return self
-
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """``fit(X).transform(X)``. For training data only: other data must not be fitted on."""
-        return self.fit(X).transform(X)
-
-    def transform(self, X: Any) -> Any:
-        """X in the new units, in its own dtype; NaN stays NaN."""
-        X = self._table(X, fitted=True)
-        origin, unit, low = self._affine()
-        return narrow((X - origin) / unit + low, X)
-
-    def inverse_transform(self, X: Any) -> Any:
-        """X back in the units of the data; exact up to rounding."""
-        X = self._table(X, fitted=True)
-        origin, unit, low = self._affine()
-        return narrow((X - low) * unit + origin, X)
-
-    def _table(self, X: Any, fitted: bool = False) -> Any:
-        """X as a floating-point table with as many columns as before, or a clear error."""
-        if fitted and not self.n_samples_seen_:
-            raise ValueError(f"{self!r} is not fitted yet: call fit(X) with training data first.")
-        if not hasattr(X, "dtype") or not hasattr(X, "shape"):
-            X = numpy.asarray(X)
-        X = X * 1.0 if "int" in str(X.dtype) or "bool" in str(X.dtype) else X
-        check_array("X", X)
-        if X.ndim != 2:
-            raise ValueError(
-                f"X must be a table (samples, features), got shape {tuple(X.shape)}. For a single "
-                "feature use X.reshape(-1, 1), for a single sample X.reshape(1, -1)."
-            )
-        if self.n_features_in_ not in (None, X.shape[1]):
-            n = self.n_features_in_
-            raise ValueError(f"X has {X.shape[1]} features, but {self!r} was fitted on {n}.")
-        if self.n_samples_seen_ and hasattr(X, "detach") != hasattr(self.scale_, "detach"):
-            kind = type(self.scale_).__name__
-            raise TypeError(f"X is a {type(X).__name__}, but {self!r} was fitted on a {kind}.")
-        return X
-
-    def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({params})"
-
-    # What scikit-learn's clone, Pipeline and GridSearchCV ask for.
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments by name."""
-        return {name: value for name, value in vars(self).items() if not name.endswith("_")}
-
-    def set_params(self, **params: Any) -> Self:
-        """Change constructor arguments by name; an unknown name raises ValueError."""
-        for name in params.keys() - self.get_params().keys():
-            raise ValueError(f"{name!r} is no parameter; there are {list(self.get_params())}.")
-        vars(self).update(params)
-        return self
-
-    def _learn(self, X: Any) -> None:
-        raise NotImplementedError
-
-    def _affine(self) -> tuple[Any, Any, Any]:
-        """(origin, unit, low): x becomes (x - origin) / unit + low."""
-        raise NotImplementedError
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import Tags, TargetTags, TransformerTags  # only scikit-learn calls this
-
-        return Tags(None, TargetTags(required=False), TransformerTags())
-
-
-class MinMaxScaler(_Scaler):
-    r"""Map each feature's training range linearly onto ``feature_range``.
-
-    .. math:: x' = a + (b - a) \frac{x - \min}{\max - \min}
-
-    A constant feature is mapped to the lower end.
-
-    Args:
-        feature_range: (a, b), where the training range goes.
-        clip: keep new data inside it, too; otherwise it may leave.
-
-    Attributes:
-        data_min_, data_max_, data_range_: (features,), of the training data.
-        scale_, min_: (features,), so that x' is ``x * scale_ + min_``.
-        n_features_in_, n_samples_seen_: the columns and rows seen so far.
-
-    Raises:
-        TypeError: X is no number table, or of another library than the training data.
-        ValueError: X is not 2-D or not finite, has another number of features, or comes
-            before ``fit``; or ``feature_range`` is empty, or wider than the dtype of X.
-
-    Source: scikit-learn's ``MinMaxScaler``, whose names and results it shares.
-    """
-
-    data_min_: Any
-    data_max_: Any
-
-    def __init__(self, feature_range: tuple[float, float] = (0, 1), *, clip: bool = False) -> None:
-        self.feature_range = feature_range
-        self.clip = clip
-
-    def _learn(self, X: Any) -> None:
-        low, high = self.feature_range
-        if not low < high:
-            raise ValueError(f"feature_range must have low < high, got {low, high}.")
-        self._check_range(X, high - low)
-        # Along an axis, torch returns (values, indices).
-        extremes = X.min(0), X.max(0)
-        smallest, largest = (getattr(m, "values", m) for m in extremes)
-        if self.n_samples_seen_:
-            smallest = smallest.clip(None, self.data_min_)
-            largest = largest.clip(self.data_max_, None)
-        self.data_min_, self.data_max_ = smallest, largest
-        self.data_range_ = largest - smallest
-        _, unit, _ = self._affine()
-        self.scale_, self.min_ = 1 / unit, low - smallest / unit
-
-    def _affine(self) -> tuple[Any, Any, Any]:
-        low, high = self.feature_range
-        span = self.data_range_ + (self.data_range_ == 0)
-        # An array: a number would take the dtype of X, in which X - low is rounded or infinite.
-        return self.data_min_, span / (high - low), self.data_min_ * 0 + low
-
-    def _check_range(self, X: Any, *bounds: float) -> None:
-        with numpy.errstate(over="ignore"):  # a sum of nothing is 0 in the dtype of X
-            fits = all(abs(X[:0].sum() + float(bound)) < float("inf") for bound in bounds)
-        if not fits:
-            instead = ", or convert X to float64 first" if X.dtype.itemsize < 8 else ""
-            raise ValueError(
-                f"feature_range={tuple(self.feature_range)} does not fit into {X.dtype}, the dtype "
-                f"of X. Choose a smaller one{instead}."
-            )
-
-    def transform(self, X: Any) -> Any:
-        """X with the training range mapped onto ``feature_range``."""
-        X = self._table(X, fitted=True)
-        self._check_range(X, *self.feature_range)
-        scaled = super().transform(X)
-        return scaled.clip(*self.feature_range) if self.clip else scaled
-
-
-class StandardScaler(_Scaler):
-    r"""Give each training feature mean 0 and standard deviation 1.
+def standard_scale(X: Array, mean: Array, var: Array) -> Array:
+    r"""Subtract the mean of each feature and divide by its standard deviation.
 
     .. math:: z = \frac{x - \mu}{\sigma}
 
-    A constant feature becomes 0: its scale is 1.
+    A constant feature has the unit 1: one whose standard deviation is at most 4 eps times its
+    mean, eps being that of the statistics. (scikit-learn's bound, n times eps, grows with the
+    number of rows and in the end takes a real spread for rounding.)
 
     Args:
-        with_mean: subtract the mean.
-        with_std: divide by the standard deviation.
+        X: (samples, features), floating point.
+        mean, var: (features,), of the training data: :func:`standard_statistics`.
 
-    Attributes:
-        mean_, var_: (features,), the variance being the biased one (divided by n).
-        scale_: (features,), the square root of the variance.
-        n_features_in_, n_samples_seen_: the columns and rows seen so far.
+    Returns:
+        Array with the shape and dtype of ``X``; NaN stays NaN.
 
     Raises:
-        TypeError: X is no number table, or of another library than the training data.
-        ValueError: X is not 2-D or not finite, has another number of features, or comes
-            before ``fit``.
+        TypeError: an argument is no floating-point array, or libraries are mixed.
+        ValueError: ``X`` is no table, or a statistic is not one per feature.
 
-    Source: scikit-learn's ``StandardScaler``, whose names and results it shares.
+    Source: scikit-learn's ``scale``, here with given statistics.
     """
+    _check_table("X", X, mean=mean, var=var)
+    return rescale(X, widen(mean), standard_unit(mean, var))
 
-    mean_: Any
-    var_: Any
 
-    def __init__(self, *, with_mean: bool = True, with_std: bool = True) -> None:
-        self.with_mean = with_mean
-        self.with_std = with_std
+def standard_inverse(Z: Array, mean: Array, var: Array) -> Array:
+    r"""The data that :func:`standard_scale` mapped to ``Z``.
 
-    def _learn(self, X: Any) -> None:
-        mean, var = mean_and_variance(X, 0)
-        chunk = n, mean, var = len(X), mean[0], var[0]
-        if self.n_samples_seen_:
-            seen = self.n_samples_seen_, self.mean_, self.var_
-            n, mean, var = merge_statistics(seen, chunk)
-        # Rounding alone can give a constant feature this much variance.
-        precision = 2.0**-52 if X.dtype.itemsize == 8 else 2.0**-23
-        constant = var <= (precision * n * mean) ** 2
-        self.mean_, self.var_ = mean, var
-        self.scale_ = (var * ~constant + constant) ** 0.5
+    .. math:: x = \mu + \sigma z
 
-    def _affine(self) -> tuple[Any, Any, Any]:
-        unit = self.scale_ if self.with_std else 1.0
-        return self.mean_ * self.with_mean, unit, 0.0
+    Args:
+        Z: (samples, features), floating point.
+        mean, var: as they were given to :func:`standard_scale`.
+
+    Returns:
+        Array with the shape and dtype of ``Z``; exact up to rounding.
+
+    Raises:
+        TypeError, ValueError: as :func:`standard_scale`.
+    """
+    _check_table("Z", Z, mean=mean, var=var)
+    return rescale_inverse(Z, widen(mean), standard_unit(mean, var))
+
+
+def standard_unit(mean: Array, var: Array) -> Array:
+    """The standard deviation, or 1 where the feature is constant up to rounding."""
+    return _unit(widen(var) ** 0.5, abs(widen(mean)))
+
+
+# ---- constants and checks --------------------------------------------------------------------
+
+
+def _unit(spread: Array, size: Array) -> Array:
+    """The spread of features of this size, or 1 where rounding alone can make it.
+
+    Equal numbers have a spread of exactly 0. But what should be equal is often computed in
+    different ways: 0.1 and 1.1 - 1 differ by 4 eps. That is rounding in the data, so it does not
+    grow with their number, and neither may the bound: in float32 n eps soon exceeds a real spread.
+    """
+    eps = 2.0**-52 if spread.dtype.itemsize == 8 else 2.0**-23
+    constant = spread <= 4 * eps * size
+    return spread * ~constant + constant
+
+
+def _constant(X: Array) -> Array:
+    """In float64 where the library has it; whatever is computed from it, no gradient flows back."""
+    return X.astype(float) if hasattr(X, "astype") else X.detach().double()
+
+
+def _check_table(name: str, X: Any, **statistics: Any) -> None:
+    check_array(name, X)
+    if X.ndim != 2:
+        raise ValueError(
+            f"{name} must be a table (samples, features), got shape {tuple(X.shape)}. For a single "
+            f"feature use {name}.reshape(-1, 1), for a single sample {name}.reshape(1, -1)."
+        )
+    for key, value in statistics.items():
+        check_shape(key, value, (X.shape[1],), X, "one per feature", optional=False, of=name)
+
+
+def _check_rows(X: Any) -> None:
+    _check_table("X", X)
+    if X.shape[0] == 0:
+        raise ValueError(f"X must have at least one row, got shape {tuple(X.shape)}.")
+
+
+def _check_range(feature_range: Any, X: Any, statistic: Any) -> tuple[float, float]:
+    ends = tuple(float(end) for end in feature_range)
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(f"feature_range must be (low, high) with low < high, got {feature_range}.")
+    low, high = ends
+    for value, x, of in ((low, X, "X"), (high, X, "X"), (high - low, statistic, "the statistics")):
+        largest = LARGEST.get(str(x.dtype).rpartition(".")[2], float_info.max)
+        if abs(value) > largest:
+            instead = ", or convert X to float64 first" if largest < float_info.max else ""
+            raise ValueError(
+                f"feature_range={tuple(feature_range)} does not fit into {x.dtype}, the dtype of "
+                f"{of}. Choose a smaller one{instead}."
+            )
+    return low, high

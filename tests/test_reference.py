@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from normcourse_api import PACKAGES, PARTS, TITLES, arguments, find, public_names
+from normcourse_api import PACKAGES, PARTS, STAND_INS, TITLES, arguments, find, public_names
 
 from normcourse.palette import ACCENT
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("functions", "modules")
+PAGES = ("functions", "estimators", "modules")
 FILES = {name: file for p in PACKAGES for file, names in public_names(p).items() for name in names}
 
 
@@ -112,7 +112,7 @@ def test_order_is_that_of_the_course():
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """The pages as they are built where torch cannot be imported."""
+    """The pages as they are built where torch and scikit-learn cannot be imported."""
     book = tmp_path_factory.mktemp("book")
     shutil.copy(ROOT / "_config.yml", book)
     for folder in ("assets", "extensions", "reference"):
@@ -123,8 +123,10 @@ def reference(tmp_path_factory):
     pages = [{"file": f"book/reference/{page}"} for page in PAGES]
     toc = {"format": "jb-book", "root": chapter, "chapters": pages}
     (book / "_toc.yml").write_text(yaml.safe_dump(toc))
-    (book / "torch").mkdir()
-    (book / "torch" / "__init__.py").write_text("raise ImportError('the site needs no torch')\n")
+    for package in STAND_INS:
+        (book / package).mkdir()
+        code = f"raise ImportError('the site needs no {package}')\n"
+        (book / package / "__init__.py").write_text(code)
     subprocess.run(
         [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "--keep-going"],
         cwd=book,
@@ -161,6 +163,19 @@ def test_parts_follow_the_course(reference):
             "affine: bool = True, device = None, dtype = None, *, bias: bool = True)",
         ),
         ("normcourse.nn.GroupNorm.forward", "forward(input: Tensor) → Tensor"),
+        (
+            "normcourse.preprocessing.StandardScaler",
+            "StandardScaler(*, copy: bool = True, with_mean: bool = True, with_std: bool = True)",
+        ),
+        (
+            "normcourse.preprocessing.MinMaxScaler",
+            "MinMaxScaler(feature_range: tuple[float, float] = (0, 1), *, copy: bool = True, "
+            "clip: bool = False)",
+        ),
+        (
+            "normcourse.preprocessing.StandardScaler.fit",
+            "fit(X: Any, y: Any = None, sample_weight: Any = None) → Self",
+        ),
     ],
 )
 def test_shows_signatures_with_types_and_defaults(reference, name, signature):
@@ -173,7 +188,7 @@ def test_shows_signatures_with_types_and_defaults(reference, name, signature):
 
 
 def test_leads_to_chapter_paper_and_source(reference):
-    functions, modules = reference
+    functions, estimators, modules = reference
     for page, entry in (functions, "batch_norm"), (modules, "nn.BatchNorm1d"):
         links = {link["href"] for link in page.select("section#batch-norm a[href]")}
         assert "../activations/batch_norm.html" in links
@@ -181,3 +196,6 @@ def test_leads_to_chapter_paper_and_source(reference):
         assert any("_modules/normcourse/" in link and "#" in link for link in links), entry
     assert functions.select("section#batch-norm > p a[href$='#normcourse.nn.BatchNorm2d']")
     assert modules.select("section#batch-norm > p a[href$='#normcourse.batch_norm']")
+    scaler, function = "preprocessing.StandardScaler", "standard_scale"
+    assert functions.select(f"section#rescaling > p a[href$='#normcourse.{scaler}']")
+    assert estimators.select(f"section#rescaling > p a[href$='#normcourse.{function}']")

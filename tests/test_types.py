@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import normcourse
-from normcourse import nn
+from normcourse import nn, preprocessing
 
 ROOT = Path(__file__).parents[1]
 BEFORE = """
@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import torch
 import normcourse
-from normcourse import nn
+from normcourse import nn, preprocessing
 
 array = np.ones((2, 3))
 tensor = torch.ones(2, 3)
@@ -31,7 +31,8 @@ TYPES = {
     "normcourse.layer_norm_backward(tensor, tensor, (3,))": (
         "tuple[Tensor, Tensor | None, Tensor | None]"
     ),
-    "normcourse.StandardScaler().fit(array)": "StandardScaler",
+    "normcourse.standard_scale(tensor, tensor[0], tensor[0])": "Tensor",
+    "preprocessing.StandardScaler().fit(array)": "StandardScaler",
     "nn.LayerNorm(3).forward(tensor)": "Tensor",
     "nn.LayerNorm(3).weight": "Parameter",
 }
@@ -40,7 +41,8 @@ ERRORS = {
     "normcourse.layer_norm(tensor)": "call-arg",
     "normcourse.batch_norm(tensor, epsilon=1e-3)": "call-arg",
     'normcourse.rms_norm(tensor, 3, eps="small")': "arg-type",
-    "normcourse.MinMaxScaler(feature_range=1)": "arg-type",
+    "normcourse.min_max_scale(array, array[0])": "call-arg",
+    "preprocessing.MinMaxScaler(feature_range=1)": "arg-type",
     'nn.BatchNorm2d("64")': "arg-type",
 }
 
@@ -77,7 +79,13 @@ def test_a_wrong_call_is_an_error(answers, call):
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (normcourse, nn, nn.utils.parametrizations, nn.utils.operator_norm)
+    for module in (
+        normcourse,
+        preprocessing,
+        nn,
+        nn.utils.parametrizations,
+        nn.utils.operator_norm,
+    )
     for name in module.__all__
     if callable(getattr(module, name))
 }

@@ -2,8 +2,8 @@
 
 A page asks for packages and gets the names in their ``__all__``, in the
 order of the course: ``.. normcourse-api:: normcourse``. The package is
-imported for this, but torch is not: the site is built without it, and
-something stands in for it.
+imported for this, but torch and scikit-learn are not: the site is built
+without them, and something stands in for them.
 """
 
 import inspect
@@ -47,7 +47,14 @@ PARTS = {
 TITLES = {
     file: title for part in PARTS.values() for file, title in part.items()
 }
-PACKAGES = ("normcourse", "normcourse.nn", "normcourse.nn.utils")
+PACKAGES = (
+    "normcourse",
+    "normcourse.preprocessing",
+    "normcourse.nn",
+    "normcourse.nn.utils",
+)
+TECHNIQUE = {"preprocessing": "rescaling"}  # of a file with another name
+STAND_INS = ("torch", "sklearn", "scipy")
 HIDDEN = {"extra_repr"}  # for torch, not for the reader
 SIGNATURE = re.compile('<dt class="sig .*?</dt>', re.DOTALL)
 LIST_TAG = re.compile("<(/?)(dl|dd)>")
@@ -86,7 +93,7 @@ def configure(app, config):
 @cache
 def public_names(package):
     """``{file: [full name, ...]}`` of all that a package makes public."""
-    with stand_in_for_torch():
+    with stand_ins():
         module = import_module(package)
     files = {}
     for name in module.__all__:
@@ -95,6 +102,7 @@ def public_names(package):
             files |= public_names(f"{package}.{name}")
         else:
             file = value.__module__.rsplit(".", 1)[-1]
+            file = TECHNIQUE.get(file, file)
             files.setdefault(file, []).append(f"{package}.{name}")
     for names in files.values():
         names.sort(key=lambda name: line_of(find(name)))
@@ -311,12 +319,12 @@ def adapt_signatures(app, pagename, templatename, context, doctree):
     )
 
 
-# ---- without torch ------------------------------------------------------
+# ---- without torch and scikit-learn -------------------------------------
 
 
 @contextmanager
-def stand_in_for_torch():
-    """Import modules of the course as if there were torch."""
+def stand_ins():
+    """Import modules of the course as if all it uses were there."""
     finder = StandInFinder()
     sys.meta_path.insert(0, finder)
     try:
@@ -328,13 +336,13 @@ def stand_in_for_torch():
 
 
 class StandInFinder(MetaPathFinder, Loader):
-    """Finds torch and all modules in it, with anything inside."""
+    """Finds the packages of STAND_INS, with anything inside."""
 
     def __init__(self):
         self.made = []
 
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torch":
+        if name.split(".")[0] in STAND_INS:
             return ModuleSpec(name, self, is_package=True)
         return None
 

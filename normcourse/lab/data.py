@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from normcourse.rescaling import StandardScaler
+from normcourse.rescaling import standard_scale, standard_statistics
 
 __all__ = ["Split", "Table", "breast_cancer", "digits", "photographs", "split", "wine"]
 
@@ -40,9 +40,10 @@ def digits(scaling="unit", seed=0):
         raise ValueError(f"scaling must be 'unit', 'standard' or None, got {scaling!r}.")
     data = split(*_digits(), test_size=500, seed=seed)
     if scaling == "standard":
-        scaler = StandardScaler().fit(data.x_train)
+        _, *fitted = standard_statistics(data.x_train)
         return data._replace(
-            x_train=scaler.transform(data.x_train), x_test=scaler.transform(data.x_test)
+            x_train=standard_scale(data.x_train, *fitted),
+            x_test=standard_scale(data.x_test, *fitted),
         )
     range_ = 16.0 if scaling else 1.0
     return data._replace(x_train=data.x_train / range_, x_test=data.x_test / range_)

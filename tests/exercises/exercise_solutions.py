@@ -174,7 +174,7 @@ def layer_torch(x, running_mean, running_var, weight, bias, training, momentum, 
 
 
 def min_max_package(X_train, X_new, low, high):
-    return normcourse.MinMaxScaler((low, high)).fit(X_train).transform(X_new)
+    return normcourse.min_max_scale(X_new, *normcourse.min_max_statistics(X_train), (low, high))
 
 
 def min_max_sklearn(X_train, X_new, low, high):
@@ -200,7 +200,7 @@ def min_max_torch(X_train, X_new, low, high):
 
 
 def inverse_package(X_train, Z, low, high):
-    return normcourse.MinMaxScaler((low, high)).fit(X_train).inverse_transform(Z)
+    return normcourse.min_max_inverse(Z, *normcourse.min_max_statistics(X_train), (low, high))
 
 
 def inverse_sklearn(X_train, Z, low, high):
@@ -214,7 +214,7 @@ def inverse_folded(X_train, Z, low, high):
 
 
 def standard_package(X_train, X_new):
-    return normcourse.StandardScaler().fit(X_train).transform(X_new)
+    return normcourse.standard_scale(X_new, *normcourse.standard_statistics(X_train)[1:])
 
 
 def standard_sklearn(X_train, X_new):

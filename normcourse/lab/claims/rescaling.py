@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from normcourse import MinMaxScaler, StandardScaler
 from normcourse.lab import data
 from normcourse.lab.claims.record import COURSE, Claim, Figure
 from normcourse.lab.claims.why_normalize import descent_iterations
+from normcourse.preprocessing import MinMaxScaler, StandardScaler
 
 CHAPTER = "foundations/rescaling"
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from normcourse import StandardScaler
 from normcourse.lab import data
 from normcourse.lab.claims.record import ARTICLE, COURSE, LESSON, Claim, Figure
 from normcourse.lab.network import Network, cross_entropy, depth_profile, train
+from normcourse.preprocessing import StandardScaler
 
 CHAPTER = "foundations/why_normalize"
 INITS = {"half": (0.5, "He / 2"), "he": (1, "He"), "double": (2, "He × 2")}

@@ -4,7 +4,7 @@ import numpy as np
 
 from normcourse.lab.playgrounds.samples import sample
 from normcourse.palette import ACCENT
-from normcourse.rescaling import MinMaxScaler, StandardScaler
+from normcourse.preprocessing import MinMaxScaler, StandardScaler
 from normcourse.widgets import Choice, Histogram, Lines, Note, Playground, Slider
 from normcourse.widgets.panels import number, summary
 
