@@ -1,7 +1,8 @@
 """Normalization techniques from scratch: readable, tested, equal to the frameworks' own.
 
-Functions work on NumPy arrays, PyTorch tensors and JAX arrays. ``normcourse.nn`` (imported
-separately, needs torch) holds modules that are drop-in for ``torch.nn``.
+Functions work on NumPy arrays, PyTorch tensors and JAX arrays. Two doors are imported separately:
+``normcourse.nn`` (needs torch) holds modules that are drop-in for ``torch.nn``, and
+``normcourse.preprocessing`` (needs scikit-learn) the scalers as estimators.
 """
 
 from normcourse.batch_norm import (

@@ -30,8 +30,8 @@ from normcourse.rescaling import (
     min_max_scale,
     rescale,
     rescale_inverse,
+    standard_line,
     standard_statistics,
-    standard_unit,
 )
 
 __all__ = ["MinMaxScaler", "StandardScaler"]
@@ -223,7 +223,7 @@ class StandardScaler(_Scaler):
             self.n_samples_seen_ = n[0] if (n == n[0]).all() else n
             self.mean_ = mean if self.with_mean or self.with_std else None
             self.var_ = var if self.with_std else None
-            self.scale_ = standard_unit(mean, var) if self.with_std else None
+            self.scale_ = standard_line(mean, var)[1] if self.with_std else None
         return self
 
     def transform(self, X: Any, copy: bool | None = None) -> Any:

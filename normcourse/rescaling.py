@@ -21,9 +21,10 @@ __all__ = [
     "rescale",
     "rescale_inverse",
     "standard_inverse",
+    "standard_line",
     "standard_scale",
     "standard_statistics",
-    "standard_unit",
+    "unit_of",
 ]
 
 Statistics = tuple[Any, Any, Any]
@@ -41,6 +42,18 @@ def rescale(X: Array, origin: Any, unit: Any, low: Any = 0.0) -> Array:
 def rescale_inverse(Z: Array, origin: Any, unit: Any, low: Any = 0.0) -> Array:
     """Back in the units of the data; exact up to rounding."""
     return narrow((widen(Z) - low) * unit + origin, Z)
+
+
+def unit_of(spread: Array, size: Array) -> Array:
+    """The spread of features of this size, or 1 where rounding alone can make it.
+
+    Equal numbers have a spread of exactly 0. But what should be equal is often computed in
+    different ways: 0.1 and 1.1 - 1 differ by 4 eps. That is rounding in the data, so it does not
+    grow with their number, and neither may the bound: in float32 n eps soon exceeds a real spread.
+    """
+    eps = 2.0**-52 if spread.dtype.itemsize == 8 else 2.0**-23
+    constant = spread <= 4 * eps * size
+    return spread * ~constant + constant
 
 
 # ---- min-max scaling -------------------------------------------------------------------------
@@ -123,7 +136,7 @@ def min_max_line(
     """(origin, unit, low) for :func:`rescale`; raise for a range that does not fit into ``X``."""
     minimum, maximum = widen(minimum), widen(maximum)
     low, high = _check_range(feature_range, X, minimum)
-    unit = _unit(maximum - minimum, abs(minimum) + abs(maximum)) / (high - low)
+    unit = unit_of(maximum - minimum, abs(minimum) + abs(maximum)) / (high - low)
     # An array: a number would take the dtype of X, in which X - low is rounded or infinite.
     return minimum, unit, minimum * 0 + low
 
@@ -227,7 +240,7 @@ def standard_scale(X: Array, mean: Array, var: Array) -> Array:
     Source: scikit-learn's ``scale``, here with given statistics.
     """
     _check_table("X", X, mean=mean, var=var)
-    return rescale(X, widen(mean), standard_unit(mean, var))
+    return rescale(X, *standard_line(mean, var))
 
 
 def standard_inverse(Z: Array, mean: Array, var: Array) -> Array:
@@ -246,27 +259,16 @@ def standard_inverse(Z: Array, mean: Array, var: Array) -> Array:
         TypeError, ValueError: as :func:`standard_scale`.
     """
     _check_table("Z", Z, mean=mean, var=var)
-    return rescale_inverse(Z, widen(mean), standard_unit(mean, var))
+    return rescale_inverse(Z, *standard_line(mean, var))
 
 
-def standard_unit(mean: Array, var: Array) -> Array:
-    """The standard deviation, or 1 where the feature is constant up to rounding."""
-    return _unit(widen(var) ** 0.5, abs(widen(mean)))
+def standard_line(mean: Array, var: Array) -> tuple[Array, Array]:
+    """(origin, unit) for :func:`rescale`."""
+    mean = widen(mean)
+    return mean, unit_of(widen(var) ** 0.5, abs(mean))
 
 
-# ---- constants and checks --------------------------------------------------------------------
-
-
-def _unit(spread: Array, size: Array) -> Array:
-    """The spread of features of this size, or 1 where rounding alone can make it.
-
-    Equal numbers have a spread of exactly 0. But what should be equal is often computed in
-    different ways: 0.1 and 1.1 - 1 differ by 4 eps. That is rounding in the data, so it does not
-    grow with their number, and neither may the bound: in float32 n eps soon exceeds a real spread.
-    """
-    eps = 2.0**-52 if spread.dtype.itemsize == 8 else 2.0**-23
-    constant = spread <= 4 * eps * size
-    return spread * ~constant + constant
+# ---- checks ----------------------------------------------------------------------------------
 
 
 def _constant(X: Array) -> Array:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from normcourse import min_max_scale, min_max_statistics
 from normcourse.lab import data
 from normcourse.lab.claims.record import COURSE, Claim, Figure
-from normcourse.lab.claims.why_normalize import descent_iterations
-from normcourse.preprocessing import MinMaxScaler, StandardScaler
+from normcourse.lab.claims.why_normalize import descent_iterations, standardized
 
 CHAPTER = "foundations/rescaling"
 
@@ -14,10 +14,10 @@ def min_max_keeps(seed):
     """Fitted on the training rows of breast cancer: what happens to the relations of test rows."""
     table = data.breast_cancer()
     train, _, test, _ = data.split(table.x, table.y, test_size=169, seed=seed)
-    scaler = MinMaxScaler().fit(train)
-    scaled = scaler.transform(test)
+    extremes = min_max_statistics(train)
+    scaled = min_max_scale(test, *extremes)
     inside = ((scaled >= 0) & (scaled <= 1)).all(1).mean()
-    trained = scaler.transform(train)
+    trained = min_max_scale(train, *extremes)
 
     rng = np.random.default_rng(seed)
     a, b, c, d = rng.permuted(np.tile(np.arange(len(test)), (4, 1)), axis=1)
@@ -62,11 +62,10 @@ def standardization_helps(seed):
     start = rng.dirichlet(np.ones(3), len(table.x))
     return {
         "em": _em_iterations(table.x[:, :5], start)
-        / _em_iterations(StandardScaler().fit_transform(table.x[:, :5]), start),
-        "skewed": descent_iterations(x, y)
-        / descent_iterations(StandardScaler().fit_transform(x), y),
+        / _em_iterations(standardized(table.x[:, :5]), start),
+        "skewed": descent_iterations(x, y) / descent_iterations(standardized(x), y),
         "gaussian": descent_iterations(gaussian, target)
-        / descent_iterations(StandardScaler().fit_transform(gaussian), target),
+        / descent_iterations(standardized(gaussian), target),
     }
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from normcourse import standard_scale, standard_statistics
 from normcourse.lab import data
 from normcourse.lab.claims.record import ARTICLE, COURSE, LESSON, Claim, Figure
 from normcourse.lab.network import Network, cross_entropy, depth_profile, train
-from normcourse.preprocessing import StandardScaler
 
 CHAPTER = "foundations/why_normalize"
 INITS = {"half": (0.5, "He / 2"), "he": (1, "He"), "double": (2, "He × 2")}
@@ -55,8 +55,14 @@ def feature_scales(seed):
         rows = rng.choice(len(table.x), len(table.x))
         x, y = table.x[rows], table.y[rows] - table.y[rows].mean()
         raw = descent_iterations(x, y)
-        result[name] = raw / descent_iterations(StandardScaler().fit_transform(x), y)
+        result[name] = raw / descent_iterations(standardized(x), y)
     return result
+
+
+def standardized(x):
+    """x with mean 0 and standard deviation 1 per feature."""
+    _, mean, var = standard_statistics(x)
+    return standard_scale(x, mean, var)
 
 
 def descent_iterations(x, y, tolerance=0.01):

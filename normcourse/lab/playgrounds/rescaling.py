@@ -4,21 +4,27 @@ import numpy as np
 
 from normcourse.lab.playgrounds.samples import sample
 from normcourse.palette import ACCENT
-from normcourse.preprocessing import MinMaxScaler, StandardScaler
+from normcourse.rescaling import (
+    min_max_scale,
+    min_max_statistics,
+    standard_scale,
+    standard_statistics,
+)
 from normcourse.widgets import Choice, Histogram, Lines, Note, Playground, Slider
 from normcourse.widgets.panels import number, summary
 
 __all__ = ["playground"]
 
-SCALERS = {"min-max": MinMaxScaler, "standardization": StandardScaler}
-
-
+SCALERS = "min-max", "standardization"
 RAW_AXIS = np.linspace(0, 100, 51)
 
 
 def rescale(scaler, X):
-    """A table rescaled by one of the course's scalers, fitted on that table."""
-    return SCALERS[scaler]().fit_transform(X)
+    """A table rescaled by one of the course's functions, with the statistics of that table."""
+    if scaler == "min-max":
+        return min_max_scale(X, *min_max_statistics(X))
+    _, mean, var = standard_statistics(X)
+    return standard_scale(X, mean, var)
 
 
 def mapped(x, y):
@@ -73,12 +79,12 @@ def picture(function, scaler, distribution, outlier):
 
 
 def playground():
-    """Scaler x distribution x outlier, computed by the course's own scalers."""
+    """Scaler x distribution x outlier, computed by the course's own functions."""
     return Playground(
         "rescaling",
         "What does a scaler keep, and what does it change?",
         [
-            Choice("scaler", "Scaler", tuple(SCALERS)),
+            Choice("scaler", "Scaler", SCALERS),
             Choice("distribution", "Distribution", ("normal", "skewed", "heavy-tailed")),
             Slider(
                 "outlier",
