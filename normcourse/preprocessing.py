@@ -160,9 +160,9 @@ class StandardScaler(_Scaler):
 
     .. math:: z = \frac{x - \mu}{\sigma}
 
-    A constant feature becomes 0: its scale is 1. Constant is a feature whose standard deviation is
-    at most 4 eps times its mean; scikit-learn's bound, n eps, also takes more and more of a real
-    spread for rounding as rows are added.
+    A constant feature becomes 0: its scale is 1. Constant is one whose standard deviation is at
+    most 4 eps times its mean; scikit-learn's bound, n eps, grows with the rows and in the end takes
+    a real spread for rounding.
 
     Args:
         copy: False overwrites the data to transform, where they are a float array.

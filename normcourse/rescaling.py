@@ -36,12 +36,12 @@ LARGEST = {"float16": 65504.0, "bfloat16": 2.0**128 - 2.0**120, "float32": 2.0**
 
 def rescale(X: Array, origin: Any, unit: Any, low: Any = 0.0) -> Array:
     """How many units each value lies from the origin, counted from ``low``."""
-    return narrow((widen(X) - origin) / unit + low, X)
+    return narrow((X - origin) / unit + low, X)
 
 
 def rescale_inverse(Z: Array, origin: Any, unit: Any, low: Any = 0.0) -> Array:
     """Back in the units of the data; exact up to rounding."""
-    return narrow((widen(Z) - low) * unit + origin, Z)
+    return narrow((Z - low) * unit + origin, Z)
 
 
 def unit_of(spread: Array, size: Array) -> Array:
@@ -181,12 +181,10 @@ def standard_statistics(X: Array, weights: Array | None = None) -> Statistics:
     weights = _constant(weights)
     n = weights.sum(0)
     share = weights / (n + (n == 0))
-    for _ in range(2):  # the first row may be one of those that do not count
+    for _ in range(2):  # once from there, and once for what was rounded on the way
         origin = origin + (share * (X - origin)).sum(0)
     centered = X - origin
-    rest = (share * centered).sum(0)
-    var = abs((share * centered * centered).sum(0) - rest * rest)
-    return n, (origin[0] + rest) * (n != 0), var
+    return n, origin[0] * (n != 0), (share * centered * centered).sum(0)
 
 
 def merge_statistics(a: Statistics, b: Statistics) -> Statistics:

@@ -492,6 +492,14 @@ def test_half_precision_is_computed_in_float32(library):
     assert z.dtype == y.dtype == X.dtype
     expected = (np.array([[-40000], [40000]]) - 300) / np.sqrt(float(np.float16(60000)))
     np.testing.assert_allclose(np.asarray(z, float), expected, rtol=1e-3)
+    far = standard_scale(X, array(np.float16([-60000])), var)
+    assert float(far[1, 0]) == pytest.approx(100000 / np.sqrt(60000), rel=1e-3)
+    assert float(standard_inverse(far, array(np.float16([-60000])), var)[1, 0]) == 40000
+    rng = np.random.default_rng(0)
+    a, b = (rng.uniform(1, 4, (1, 200)).astype("float16") for _ in range(2))
+    z = standard_scale(array(a), array(a[0] * 0), array(b[0]))
+    exact = a / np.sqrt(b.astype(float))  # to which only the rounding of the result is added
+    np.testing.assert_allclose(np.asarray(z, float), exact, rtol=2.0**-11 * 1.01)
 
 
 @each_library
