@@ -531,6 +531,14 @@ def test_a_feature_range_wider_than_the_statistics_is_named():
             min_max(X, (0, 3.4e38) if library == "torch" else ends)
 
 
+@pytest.mark.parametrize(("dtype", "largest"), [("float16", 65504.0), ("float32", None)])
+def test_the_largest_number_of_a_dtype_fits_and_the_next_does_not(dtype, largest):
+    X, largest = np.eye(2, dtype=dtype), largest or float(np.finfo(dtype).max)
+    np.testing.assert_array_equal(min_max(X, (-1, largest)).max(0), largest)
+    with pytest.raises(ValueError, match=f"does not fit into {dtype}"):
+        min_max(X, (-1, largest * 1.001))
+
+
 @each_library
 def test_the_whole_range_of_a_dtype_is_reached_and_left(library):
     """120000 is no float16, but no result either."""
