@@ -13,6 +13,7 @@ import yaml
 from bs4 import BeautifulSoup
 from normcourse_api import PACKAGES, PARTS, STAND_INS, TITLES, arguments, find, public_names
 
+from normcourse import nn, preprocessing  # noqa: F401  (with the real torch, before it is stood in)
 from normcourse.palette import ACCENT
 
 ROOT = Path(__file__).parents[1]

@@ -36,6 +36,11 @@ class _BatchNorm(ChannelNorm, torch.nn.modules.batchnorm._BatchNorm):
     In training it normalizes with the batch and updates the running statistics; in evaluation it
     uses the running statistics, or the batch where ``track_running_stats`` is False.
 
+    It is a ``torch.nn`` module of its name to all that ask ``isinstance``. What looks a class up by
+    its exact type has to be told: ``torch.ao.quantization.fuse_modules`` in its argument
+    ``fuse_custom_config_dict``, as ``{"additional_fuser_method_mapping": {(torch.nn.Conv2d,
+    normcourse.nn.BatchNorm2d): fuse_conv_bn}}``; the validator of Opacus, too.
+
     Args:
         num_features (int): C of an input (N, C, ...).
         eps (float = 1e-05): added to the variance, inside the square root.
