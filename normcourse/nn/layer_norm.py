@@ -18,6 +18,9 @@ class LayerNorm(torch.nn.LayerNorm):
 
     The same in training and evaluation: there are no running statistics.
 
+    Compiled it takes 1.1 to 1.5 times as long as the faster of torch's eager and compiled layer,
+    1.8 times with rows as short as 256: a mean is corrected for its rounding, in one more pass.
+
     Args:
         normalized_shape (int or ints): the last axes of the input, which share a statistic.
         eps (float = 1e-05): added to the variance, inside the square root.

@@ -48,6 +48,9 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
 
     .. math:: w = g \frac{v}{\lVert v \rVert}
 
+    Compiled it takes 1.4 to 2.6 times as long as torch's eager kernel, most for a convolution: no
+    square overflows, for one pass more.
+
     Args:
         module: the module that holds the weight; it is changed in place.
         name: the name of the weight.
