@@ -10,10 +10,21 @@ by pytest and by ``python -m normcourse.exercises``, which grades a learner's fi
 """
 
 from normcourse.exercises.judge import judge
-from normcourse.exercises.record import Exercise, Mistake, Probe
+from normcourse.exercises.record import Exercise, Hint, Mistake, Probe, Steps
 from normcourse.exercises.session import EXERCISES, Session, find
 
-__all__ = ["EXERCISES", "Exercise", "Mistake", "Probe", "check", "find", "judge", "scoreboard"]
+__all__ = [
+    "EXERCISES",
+    "Exercise",
+    "Hint",
+    "Mistake",
+    "Probe",
+    "Steps",
+    "check",
+    "find",
+    "judge",
+    "scoreboard",
+]
 
 _session = Session()
 check = _session.check

@@ -153,7 +153,7 @@ def grade(technique, namespace):
             with muted():
                 verdict = judge(exercise, fn)
             points, state = verdict.points, _state(verdict)
-            explanations = (finding.explanation for finding in verdict.findings)
+            explanations = [finding.explanation for finding in verdict.findings]
         earned += points
         print(f"{technique}.{exercise.name}: {points} of {exercise.points} points, {state}")
         for explanation in explanations:
@@ -168,7 +168,8 @@ def _state(verdict):
         return "passed"
     if not verdict.started:
         return "not started"
-    return " or ".join(f.name for f in verdict.findings) or "wrong in a way known to no record"
+    readings = (" and ".join(reading.names) for reading in verdict.readings)
+    return " or ".join(readings) or "wrong in a way known to no record"
 
 
 if __name__ == "__main__":

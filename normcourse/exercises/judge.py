@@ -1,14 +1,16 @@
 """Judge an attempt: run it on the probes, compare with the reference, name the mistake."""
 
 import inspect
+import itertools
 import traceback
 from dataclasses import dataclass
 
 import numpy as np
 
+from normcourse.exercises.recognize import Finding, Reading, agrees, recognize, results
 from normcourse.exercises.record import Exercise, Probe
 
-__all__ = ["Finding", "Trial", "Verdict", "agrees", "judge", "told"]
+__all__ = ["Trial", "Verdict", "judge", "told"]
 
 MOST_CHARACTERS = 300  # of an exception's message that are shown
 NO_BROADCAST = (  # as NumPy and torch say it
@@ -17,14 +19,14 @@ NO_BROADCAST = (  # as NumPy and torch say it
     "could not broadcast input array",
     "must match the size of tensor",
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong with an attempt, in a few words and in a few sentences."""
-
-    name: str
-    explanation: str
+NO_SUCH_AXIS = (
+    "out of bounds for array of dimension",
+    "Dimension out of range",
+    "axes don't match array",
+    "too many indices",
+    "not enough values to unpack",
+    "too many values to unpack",
+)
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,37 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All trials of one attempt. Several ``findings`` mean that they cannot be told apart."""
+    """All trials of one attempt; several ``readings`` mean that they cannot be told apart."""
 
     exercise: Exercise
     trials: tuple[Trial, ...]
-    findings: tuple[Finding, ...] = ()
+    readings: tuple[Reading, ...] = ()
     notes: tuple[str, ...] = ()
     started: bool = True
 
     @property
+    def findings(self):
+        """Those of all readings, each once."""
+        return tuple(dict.fromkeys(f for reading in self.readings for f in reading.findings))
+
+    @property
     def points(self):
-        return sum(trial.passed for trial in self.trials)
+        """One for each result that is right for a probe."""
+        return sum(bool(c.all()) for trial in self.trials for c in trial.correct)
 
     @property
     def passed(self):
         return self.points == self.exercise.points
+
+    @property
+    def by_result(self):
+        """{name of a result: whether it is right for all probes}; {} where no numbers came."""
+        if not self.trials or any(trial.finding for trial in self.trials):
+            return {}
+        return {
+            name: all(trial.correct[i].all() for trial in self.trials)
+            for i, name in enumerate(self.exercise.returns)
+        }
 
     @property
     def smallest_failure(self):
@@ -82,32 +100,25 @@ class Verdict:
 def judge(exercise, fn, seed=0):
     """Try ``fn`` on every probe of ``exercise``; return a :class:`Verdict`.
 
-    Structural faults come first. A catalogued mistake is named only if ``fn`` is wrong and agrees
-    with the mistake's twin on all probes.
+    Structural faults come first, since they leave no numbers to compare.
     """
     finding = _check_parameters(exercise, fn)
     if finding:
-        return Verdict(exercise, (), (finding,))
+        return Verdict(exercise, (), (Reading((finding,)),))
     trials = [_try(exercise, fn, probe, seed) for probe in exercise.probes]
     if all(isinstance(trial.error, NotImplementedError) for trial in trials):
         return Verdict(exercise, tuple(trials), started=False)
-    trials[0] = _try_again(exercise, fn, trials[0], seed)
+    # The numbers for the hand are always the same: another probe shows what a seed changes.
+    k = next((i for i, probe in enumerate(exercise.probes) if not probe.by_hand), 0)
+    trials[k] = _try_again(exercise, fn, trials[k], seed)
     structural = sorted((t for t in trials if t.finding), key=lambda t: t.size)
     if structural:
-        findings = (structural[0].finding,)
+        readings = (Reading((structural[0].finding,)),)
     elif all(t.passed for t in trials):
-        findings = ()
+        readings = ()
     else:
-        findings = _recognize(exercise, trials, seed) or _not_finite(exercise, trials)
-    return Verdict(exercise, tuple(trials), findings, _notes(exercise, trials))
-
-
-def agrees(got, want, tolerance):
-    """Where ``got`` is ``want`` up to ``tolerance`` times the largest finite entry of ``want``."""
-    finite = np.abs(want[np.isfinite(want)])
-    with np.errstate(invalid="ignore", over="ignore"):
-        close = np.abs(got - want) <= tolerance * finite.max(initial=0.0)
-    return close | (got == want) | (np.isnan(got) & np.isnan(want))
+        readings = recognize(exercise, trials, seed) or _not_finite(exercise, trials)
+    return Verdict(exercise, tuple(trials), readings, _notes(exercise, trials))
 
 
 def _check_parameters(exercise, fn):
@@ -134,7 +145,7 @@ def _check_parameters(exercise, fn):
 
 def _try(exercise, fn, probe, seed):
     arguments, untouched = probe.arguments(seed), probe.arguments(seed)
-    expected = _results(exercise.reference, untouched)
+    expected = results(exercise.reference, untouched)
     trial = {"probe": probe, "arguments": untouched, "expected": expected}
     try:
         with np.errstate():  # np.seterr in the learner's code ends with the call
@@ -170,19 +181,6 @@ def _try_again(exercise, fn, trial, seed):
     return Trial(trial.probe, trial.arguments, trial.expected, finding=finding)
 
 
-def _results(fn, arguments):
-    """What the reference or a twin returns for float64 arguments: a tuple of arrays."""
-    with np.errstate(all="ignore"):
-        value = fn(*_float64(arguments))
-    return tuple(np.asarray(v) for v in (value if isinstance(value, tuple) else (value,)))
-
-
-def _float64(value):
-    if isinstance(value, tuple):
-        return tuple(_float64(v) for v in value)
-    return value.astype(np.float64) if isinstance(value, np.ndarray) else value
-
-
 def _leaves(value):
     return [leaf for v in value for leaf in _leaves(v)] if isinstance(value, tuple) else [value]
 
@@ -205,6 +203,13 @@ def _raised(error, fn):
             "axes do not line up",
             f"{told(error)}{where}. Shapes are lined up from the last axis. Keep the reduced axes "
             "with keepdims=True, and give a vector of length C the shape (1, C, 1, ...).",
+            frozenset({"axis", "w", "b"}),
+        )
+    if any(words in str(error) for words in NO_SUCH_AXIS):
+        return Finding(
+            "written for one number of axes",
+            f"{told(error)}{where}. The input may have any number of axes: count them with x.ndim.",
+            frozenset({"axis"}),
         )
     return Finding("raised an exception", f"{told(error)}{where}.")
 
@@ -218,6 +223,8 @@ def _arrays(exercise, value, expected):
             "returned None", f"The function ends without `return`. It should return {wanted}."
         )
     several = isinstance(value, tuple if len(names) == 1 else tuple | list)
+    if getattr(value, "shape", None) == (len(names), *expected[0].shape):
+        several = True  # np.stack([mean, var]) is as good as a tuple
     if isinstance(value, list) and len(value) == 1:  # [y] is y; one row of numbers is no y
         several = getattr(value[0], "shape", None) == expected[0].shape
     values = tuple(value) if several else (value,)
@@ -227,13 +234,27 @@ def _arrays(exercise, value, expected):
         return None, Finding(
             "wrong number of results", f"It should return {asked}. Yours returned {returned}."
         )
-    got = []
-    for name, v, e in zip(names, values, expected, strict=True):
-        array, finding = _array(name, v, e)
-        if finding:
-            return None, finding
-        got.append(array)
-    return tuple(got), None
+    pairs = list(zip(names, values, expected, strict=True))
+    arrays, findings = zip(*(_array(*pair) for pair in pairs), strict=True)
+    if any(findings):
+        return None, _other_order(exercise, values, expected) or next(filter(None, findings))
+    right = all(agrees(g, e, 1e-2).all() for g, e in zip(arrays, expected, strict=True))
+    return arrays, None if right else _other_order(exercise, arrays, expected)
+
+
+def _other_order(exercise, values, expected):
+    """The finding that all results are right but stand in another order, if so."""
+    for order in itertools.permutations(range(len(values))):
+        pairs = [(_array("", values[i], e)[0], e) for i, e in zip(order, expected, strict=True)]
+        if order != tuple(range(len(values))) and all(
+            array is not None and agrees(array, e, 1e-3).all() for array, e in pairs
+        ):
+            wanted = ", ".join(exercise.returns)
+            return Finding(
+                "results in another order",
+                f"The results are right, in the wrong order: return {wanted}.",
+            )
+    return None
 
 
 def _array(name, value, expected):
@@ -294,38 +315,17 @@ def _modified(exercise, arguments, untouched):
     return None
 
 
-def _recognize(exercise, trials, seed):
-    """The catalogued mistakes whose twins agree with the attempt on every probe."""
-    found = (
-        Finding(mistake.name, mistake.explanation)
-        for mistake in exercise.mistakes
-        if all(_fits(mistake, trial, seed) for trial in trials)
-    )
-    return tuple(dict.fromkeys(found))
-
-
-def _fits(mistake, trial, seed):
-    if trial.probe.name in mistake.noisy:
-        return not trial.passed
-    twin = _results(mistake.twin, trial.probe.arguments(seed))
-    return all(
-        g.shape == t.shape and agrees(g, t, trial.probe.tolerance).all()
-        for g, t in zip(trial.got, twin, strict=True)
-    )
-
-
 def _not_finite(exercise, trials):
     for trial in trials:
         for name, g, e in zip(exercise.returns, trial.got, trial.expected, strict=True):
             if np.isfinite(e).all() and not np.isfinite(g).all():
-                return (
-                    Finding(
-                        "NaN or infinity",
-                        f"{name} has entries that are no finite numbers, for the input "
-                        f"“{trial.probe.name}”. Look for a division by zero or the square root of "
-                        "a negative number.",
-                    ),
+                finding = Finding(
+                    "NaN or infinity",
+                    f"{name} has entries that are no finite numbers, for the input "
+                    f"“{trial.probe.name}”. Look for a division by zero or the square root of "
+                    "a negative number.",
                 )
+                return (Reading((finding,)),)
     return ()
 
 

@@ -1,63 +1,20 @@
-"""Exercises on rescaling: min-max and its inverse, standardization, merging statistics.
-
-A reference takes knobs after ``*``; a mistake is the reference with one of them turned.
-"""
-
-from functools import partial
-from types import SimpleNamespace
+"""Exercises on rescaling: min-max and its inverse, standardization, merging statistics."""
 
 import numpy as np
 
-from normcourse.exercises.probes import (
-    mean_square,
-    naive_variance,
-    spread_out,
-    variances,
-    weights,
-)
-from normcourse.exercises.record import Exercise, Mistake, Probe
+from normcourse.exercises.family import FAR, mistake
+from normcourse.exercises.probes import naive_variance, spread_out, variances, weights
+from normcourse.exercises.record import Exercise, Hint, Mistake, Probe, Steps
 
 __all__ = ["EXERCISES"]
 
-FAR = "a large offset"  # where E[x²] - E[x]² is nothing but rounding
+
+TINY = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)  # what is added against 0/0
 
 
 def guarded(scale):
     """A constant feature has no scale: it counts as 1."""
     return np.where(scale == 0, 1, scale)
-
-
-def unguarded(scale):
-    return scale
-
-
-def plus(tiny):
-    return lambda scale: scale + tiny
-
-
-def guarded_below(least):
-    return lambda scale: np.where(scale < least, 1, scale)
-
-
-def nan_to_num(fn, dtype):
-    """``fn`` without NaN and infinity; what infinity becomes depends on the dtype."""
-    return lambda *arguments: np.nan_to_num(fn(*arguments).astype(dtype))
-
-
-def on_train(X_train, X_new):
-    return X_train
-
-
-def on_new(X_train, X_new):
-    return X_new
-
-
-def on_both(X_train, X_new):
-    return np.concatenate([X_train, X_new])
-
-
-def rescaled(unit, low, high):
-    return low + unit * (high - low)
 
 
 def constant(rng):
@@ -83,95 +40,135 @@ def beyond(rng, X_train):
     return np.stack([highest + step, lowest - step]).astype(np.float32)
 
 
-# What is done wrong alike in several of the functions.
-LEAK_NEW = (
-    "fitted on the new data",
-    "Your statistics come from X_new. A scaling is learned from the training data, once, and then "
-    "applied to whatever comes; even a single row must work.",
-)
-LEAK_BOTH = (
-    "fitted on training and new data together",
-    "Your statistics also see X_new. That is a leak: what you measure on new data then depends on "
-    "them. Use X_train alone.",
-)
-WHOLE_TABLE = (
-    "one statistic for the whole table",
-    "You use one number for all features. Each column has its own: reduce over axis 0.",
-)
-PER_ROW = (
-    "statistics per row",
-    "You scale each sample by itself. A feature is a column: reduce X_train over axis 0.",
-)
-NO_GUARD = (
-    "constant feature divided by zero",
-    "Where a feature is constant in the training data, its scale is 0. Let it count as 1.",
-)
-TINY_GUARD = (
-    "constant feature divided by a tiny number",
-    "You add something like 1e-8 to the scale. A constant feature then turns the smallest change "
-    "into an enormous number. Let its scale count as 1.",
-)
-TINY = (1e-12, 1e-10, 1e-8, 1e-7, 1e-5)
-WIDE_GUARD = (
-    "small scale replaced by 1",
-    "You also let a small scale count as 1, so a narrow feature stays narrow. Only a scale of "
-    "exactly 0 needs that.",
-)
-WIDE = (0.5, 1.0)
-NAN_REPLACED = (
-    "division by zero papered over",
-    "np.nan_to_num turns x/0 into the largest number there is. Let the scale of a constant feature "
-    "count as 1 before dividing.",
-)
-CONSTANT_TO_ZERO = (
-    "new values of a constant feature erased",
-    "Where a feature is constant in the training data you return one fixed number, whatever "
-    "X_new holds. Let its scale count as 1, then the same formula applies.",
-)
-INTERVAL_IGNORED = (
-    "low and high ignored",
-    "You use the interval [0, 1] whatever the caller passes. Use low and high.",
-)
-HIGH_FOR_WIDTH = (
-    "high where high - low belongs",
-    "The width of the interval is high - low. It equals high only if low is 0.",
-)
-CLIPPED = (
-    "clipped",
-    "You cut off what lies outside. New data may leave the interval; cutting hides that and cannot "
-    "be undone.",
-)
+# ---- what is done wrong alike in several of the functions ---------------------------------------
 
 
-def min_max(X_train, X_new, low, high, *, fit=on_train, axis=0, guard=guarded, rescaled=rescaled):
-    X = fit(X_train, X_new)
-    lowest, highest = X.min(axis, keepdims=True), X.max(axis, keepdims=True)
-    return rescaled((X_new - lowest) / guard(highest - lowest), low, high)
+def fitting_mistakes(new, *, noisy=()):
+    """On which data, and along which axis, statistics are taken; ``new`` is the other argument."""
+    return (
+        mistake(
+            "fitted on the new data",
+            f"Your statistics come from {new}. A scaling is learned from the training data, once, "
+            "and then applied to whatever comes; even a single row must work.",
+            fitted=lambda q: getattr(q, new),
+        ),
+        mistake(
+            "fitted on training and new data together",
+            f"Your statistics also see {new}. That is a leak: what you measure on new data then "
+            "depends on them. Use X_train alone.",
+            fitted=lambda q: np.concatenate([q.X_train, getattr(q, new)]),
+        ),
+        mistake(
+            "one statistic for the whole table",
+            "You use one number for all features. Each column has its own: reduce over axis 0.",
+            axis=lambda q: None,
+        ),
+        mistake(
+            "statistics per row",
+            "You scale each sample by itself. A feature is a column: reduce X_train over axis 0.",
+            fitted=lambda q: getattr(q, new),
+            axis=lambda q: 1,
+            noisy=noisy,
+        ),
+    )
 
 
-def min_max_clipped(X_train, X_new, low, high):
-    return min_max(X_train, X_new, low, high).clip(low, high)
+def guard_mistakes(name, *, inverse=False):
+    """What becomes of a feature whose scale, the step ``name`` before its guard, is 0."""
+
+    def turned(title, text, guards, **more):
+        return (
+            mistake(title, text, scale=lambda q, guard=guard: guard(getattr(q, name)), **more)
+            for guard in guards
+        )
+
+    wide = turned(
+        "small scale replaced by 1",
+        "You also let a small scale count as 1, so a narrow feature stays narrow. Only a scale of "
+        "exactly 0 needs that.",
+        [lambda scale, least=least: np.where(scale < least, 1, scale) for least in (0.5, 1.0)],
+    )
+    if inverse:
+        return (
+            mistake(
+                "constant feature collapsed",
+                "Where a feature is constant, you multiply by its range, 0, and what Z says is "
+                "lost. The scaling counted that range as 1; the inverse must, too.",
+                scale=lambda q: getattr(q, name),
+            ),
+            *wide,
+        )
+    return (
+        *turned(
+            "constant feature divided by zero",
+            "Where a feature is constant in the training data, its scale is 0. Let it count as 1.",
+            [lambda scale: scale],
+        ),
+        *turned(
+            "constant feature divided by a tiny number",
+            "You add something like 1e-8 to the scale. A constant feature then turns the smallest "
+            "change into an enormous number. Let its scale count as 1.",
+            [
+                *(lambda scale, tiny=tiny: scale + tiny for tiny in TINY),
+                lambda scale: np.sqrt(scale**2 + 1e-5),
+            ],
+        ),
+        *wide,
+        *(
+            mistake(
+                "division by zero papered over",
+                "np.nan_to_num turns x/0 into the largest number there is. Let the scale of a "
+                "constant feature count as 1 before dividing.",
+                unit=lambda q, dtype=dtype: np.nan_to_num(
+                    ((q.X_new - q.origin) / getattr(q, name)).astype(dtype)
+                ),
+            )
+            for dtype in (np.float32, np.float64)  # what infinity becomes depends on it
+        ),
+        mistake(
+            "new values of a constant feature erased",
+            "Where a feature is constant in the training data you return one fixed number, "
+            "whatever X_new holds. Let its scale count as 1, then the same formula applies.",
+            scale=lambda q: np.where(getattr(q, name) == 0, np.inf, getattr(q, name)),
+        ),
+        mistake(
+            "constant feature left as it is",
+            "Where a feature is constant in the training data you return it unchanged. Let its "
+            "scale count as 1: then it is still shifted.",
+            unit=lambda q: np.where(getattr(q, name) == 0, q.X_new, (q.X_new - q.origin) / q.scale),
+        ),
+    )
 
 
-def min_max_by_maximum(X_train, X_new, low, high):
-    return rescaled(X_new / X_train.max(0), low, high)
+# ---- min-max ------------------------------------------------------------------------------------
 
-
-def min_max_uncentered(X_train, X_new, low, high):
-    return rescaled(X_new / guarded(np.ptp(X_train, 0)), low, high)
-
-
-def min_max_erased(X_train, X_new, low, high):
-    return np.where(np.ptp(X_train, 0) == 0, low, min_max(X_train, X_new, low, high))
-
+RANGE = {
+    "fitted": lambda q: q.X_train,
+    "axis": lambda q: 0,
+    "origin": lambda q: q.fitted.min(q.axis, keepdims=True),
+    "highest": lambda q: q.fitted.max(q.axis, keepdims=True),
+    "width": lambda q: q.highest - q.origin,
+    "scale": lambda q: guarded(q.width),
+}
 
 MIN_MAX_SCALE = Exercise(
     name="min_max_scale",
     task="Map each feature linearly so that its range in X_train becomes [low, high]; return X_new "
     "mapped like that. A feature that is constant in X_train counts as having the range 1.",
     returns=("Z_new",),
-    reference=min_max,
+    reference=Steps(
+        "X_train X_new low high",
+        "Z",
+        **RANGE,
+        unit=lambda q: (q.X_new - q.origin) / q.scale,
+        Z=lambda q: q.low + q.unit * (q.high - q.low),
+    ),
     probes=(
+        Probe(
+            "numbers for the hand: 1, 3, 5",
+            lambda rng: (np.float32([[1], [3], [5]]), np.float32([[2], [7]]), -1.0, 3.0),
+            by_hand="2 lies a quarter of the way from 1 to 5, and 7 one and a half",
+        ),
         Probe(
             "another interval",
             lambda rng: (X := spread_out(rng, 3, 2), between(rng, X), -2.0, 3.0),
@@ -180,74 +177,94 @@ MIN_MAX_SCALE = Exercise(
             "values beyond the training range",
             lambda rng: (X := spread_out(rng, 3, 2), beyond(rng, X), 0.0, 1.0),
         ),
-        Probe(
-            "a constant feature",
-            lambda rng: (X := constant(rng), between(rng, X), 0.0, 1.0),
-        ),
+        Probe("a constant feature", lambda rng: (X := constant(rng), between(rng, X), 0.0, 1.0)),
         Probe("a narrow feature", lambda rng: (X := narrow(rng), between(rng, X), 0.0, 1.0)),
     ),
     mistakes=(
-        Mistake(*LEAK_NEW, partial(min_max, fit=on_new)),
-        Mistake(*LEAK_BOTH, partial(min_max, fit=on_both)),
-        Mistake(*WHOLE_TABLE, partial(min_max, axis=None)),
-        Mistake(*PER_ROW, partial(min_max, fit=on_new, axis=1)),
-        Mistake(*INTERVAL_IGNORED, partial(min_max, rescaled=lambda unit, low, high: unit)),
-        Mistake(
-            *HIGH_FOR_WIDTH, partial(min_max, rescaled=lambda unit, low, high: low + unit * high)
+        *fitting_mistakes("X_new"),
+        *guard_mistakes("width"),
+        mistake(
+            "low and high ignored",
+            "You use the interval [0, 1] whatever the caller passes. Use low and high.",
+            Z=lambda q: q.unit,
         ),
-        Mistake(
+        mistake(
+            "high where high - low belongs",
+            "The width of the interval is high - low. It equals high only if low is 0.",
+            Z=lambda q: q.low + q.unit * q.high,
+        ),
+        mistake(
             "low not added",
             "You stretch to the right width, but the interval starts at low. Add it.",
-            partial(min_max, rescaled=lambda unit, low, high: unit * (high - low)),
+            Z=lambda q: q.unit * (q.high - q.low),
         ),
-        Mistake(
+        mistake(
+            "clipped",
+            "You cut off what lies outside. New data may leave the interval; cutting hides that "
+            "and cannot be undone.",
+            Z=lambda q: (q.low + q.unit * (q.high - q.low)).clip(q.low, q.high),
+        ),
+        mistake(
             "divided by the maximum",
             "You divide by the maximum. Subtract the minimum first, then divide by max - min.",
-            min_max_by_maximum,
+            unit=lambda q: q.X_new / q.highest,
         ),
-        Mistake(
+        mistake(
             "minimum not subtracted",
             "You divide by max - min, but the smallest training value must come out as low: "
             "subtract the minimum first.",
-            min_max_uncentered,
+            unit=lambda q: q.X_new / q.scale,
         ),
-        Mistake(*CLIPPED, min_max_clipped),
-        Mistake(*NO_GUARD, partial(min_max, guard=unguarded)),
-        *(Mistake(*TINY_GUARD, partial(min_max, guard=plus(tiny))) for tiny in TINY),
-        Mistake(*WIDE_GUARD, partial(min_max, guard=guarded_below(1))),
-        Mistake(*NAN_REPLACED, nan_to_num(partial(min_max, guard=unguarded), np.float32)),
-        Mistake(*NAN_REPLACED, nan_to_num(partial(min_max, guard=unguarded), np.float64)),
-        Mistake(*CONSTANT_TO_ZERO, min_max_erased),
+        mistake(
+            "only the minimum divided",
+            "You compute x - min/(max - min). Put x - min in parentheses.",
+            unit=lambda q: q.X_new - q.origin / q.scale,
+        ),
+        mistake(
+            "standardized",
+            "You use mean and standard deviation. Min-max scaling uses minimum and maximum.",
+            origin=lambda q: q.fitted.mean(q.axis, keepdims=True),
+            width=lambda q: q.fitted.std(q.axis, keepdims=True),
+        ),
     ),
     hints=(
-        "X_train.min(axis=0) and X_train.max(axis=0) have one entry per feature; X_new must not "
-        "enter into them.",
-        "First to [0, 1]: (X_new - min) / (max - min). Then stretch by high - low and add low.",
-        "scale = max - min, then np.where(scale == 0, 1, scale) takes care of constant features.",
+        Hint(
+            "fitted axis origin highest",
+            "X_train.min(axis=0) and X_train.max(axis=0) have one entry per feature; X_new must "
+            "not enter into them.",
+        ),
+        Hint(
+            "unit Z",
+            "Two steps: first how far between min and max each number lies, from 0 to 1 for "
+            "training data; then the same way from low to high.",
+        ),
+        Hint("scale", "np.where(scale == 0, 1, scale) takes care of constant features."),
     ),
 )
 
 
-def min_max_back(
-    X_train, Z, low, high, *, fit=on_train, axis=0, guard=guarded,
-    unit=lambda Z, low, high: (Z - low) / (high - low),
-    restore=lambda unit, lowest, width: lowest + unit * width,
-):  # fmt: skip
-    X = fit(X_train, Z)
-    lowest, highest = X.min(axis, keepdims=True), X.max(axis, keepdims=True)
-    return restore(unit(Z, low, high), lowest, guard(highest - lowest))
-
-
-def low_subtracted_last(X_train, Z, low, high):
-    return min_max_back(X_train, Z, low, high, unit=lambda Z, low, high: Z / (high - low)) - low
+def in_range(rng):
+    return between(rng, np.float32([[0, 0], [1, 1]]))
 
 
 MIN_MAX_INVERSE = Exercise(
     name="min_max_inverse",
     task="Undo min_max_scale: return the data whose scaled values are Z, in the units of X_train.",
     returns=("X",),
-    reference=min_max_back,
+    reference=Steps(
+        "X_train Z low high",
+        "X",
+        **RANGE,
+        given=lambda q: q.Z,
+        unit=lambda q: (q.given - q.low) / (q.high - q.low),
+        X=lambda q: q.origin + q.unit * q.scale,
+    ),
     probes=(
+        Probe(
+            "numbers for the hand: 1, 3, 5",
+            lambda rng: (np.float32([[1], [3], [5]]), np.float32([[0], [5]]), -1.0, 3.0),
+            by_hand="0 lies a quarter of the way from -1 to 3, and 5 one and a half",
+        ),
         Probe(
             "another interval",
             lambda rng: (
@@ -266,92 +283,80 @@ MIN_MAX_INVERSE = Exercise(
                 1.0,
             ),
         ),
-        Probe(
-            "a constant feature",
-            lambda rng: (constant(rng), between(rng, np.float32([[0, 0], [1, 1]])), 0.0, 1.0),
-        ),
-        Probe(
-            "a narrow feature",
-            lambda rng: (narrow(rng), between(rng, np.float32([[0, 0], [1, 1]])), 0.0, 1.0),
-        ),
+        Probe("a constant feature", lambda rng: (constant(rng), in_range(rng), 0.0, 1.0)),
+        Probe("a narrow feature", lambda rng: (narrow(rng), in_range(rng), 0.0, 1.0)),
     ),
     mistakes=(
-        Mistake(*LEAK_NEW, partial(min_max_back, fit=on_new)),
-        Mistake(*WHOLE_TABLE, partial(min_max_back, axis=None)),
-        Mistake(*INTERVAL_IGNORED, partial(min_max_back, unit=lambda Z, low, high: Z)),
-        Mistake(*HIGH_FOR_WIDTH, partial(min_max_back, unit=lambda Z, low, high: (Z - low) / high)),
-        Mistake(
+        *fitting_mistakes("Z"),
+        *guard_mistakes("width", inverse=True),
+        mistake(
+            "low and high ignored",
+            "You use the interval [0, 1] whatever the caller passes. Use low and high.",
+            unit=lambda q: q.given,
+        ),
+        mistake(
+            "high where high - low belongs",
+            "The width of the interval is high - low. It equals high only if low is 0.",
+            unit=lambda q: (q.given - q.low) / q.high,
+        ),
+        mistake(
             "low not subtracted",
             "You divide Z by high - low. The interval starts at low: subtract it first.",
-            partial(min_max_back, unit=lambda Z, low, high: Z / (high - low)),
+            unit=lambda q: q.given / (q.high - q.low),
         ),
-        Mistake(
+        mistake(
             "multiplied by high - low",
             "You multiply Z - low by the width of the interval. Scaling multiplied by it: undo "
             "that by dividing.",
-            partial(min_max_back, unit=lambda Z, low, high: (Z - low) * (high - low)),
+            unit=lambda q: (q.given - q.low) * (q.high - q.low),
         ),
-        Mistake(
+        mistake(
             "low subtracted last",
             "You subtract low from the result. It belongs to the scaled values: subtract it from Z "
             "first.",
-            low_subtracted_last,
+            unit=lambda q: q.given / (q.high - q.low),
+            X=lambda q: q.origin + q.unit * q.scale - q.low,
         ),
-        Mistake(
+        mistake(
             "scaled forward",
             "You scale once more. Undo the steps in reverse order: subtract low, divide by "
             "high - low, multiply by max - min, add min.",
-            min_max,
+            unit=lambda q: (q.given - q.origin) / q.scale,
+            X=lambda q: q.low + q.unit * (q.high - q.low),
         ),
-        Mistake(
+        mistake(
             "minimum not added",
             "Your result starts at 0. The last step adds the minimum of the training data.",
-            partial(min_max_back, restore=lambda unit, lowest, width: unit * width),
+            X=lambda q: q.unit * q.scale,
         ),
-        Mistake(
+        mistake(
             "range not restored",
             "You add the minimum, but the spread is still that of [0, 1]: multiply by max - min.",
-            partial(min_max_back, restore=lambda unit, lowest, width: lowest + unit),
+            X=lambda q: q.origin + q.unit,
         ),
-        Mistake(
+        mistake(
             "maximum where max - min belongs",
             "You multiply by the maximum. The range is max - min.",
-            partial(
-                min_max_back,
-                restore=lambda unit, lowest, width: lowest + unit * (lowest + width),
-            ),
+            X=lambda q: q.origin + q.unit * q.highest,
         ),
-        Mistake(*CLIPPED, lambda X, Z, low, high: min_max_back(X, Z.clip(low, high), low, high)),
-        Mistake(
-            "constant feature collapsed",
-            "Where a feature is constant, you multiply by its range, 0, and what Z says is lost. "
-            "The scaling counted that range as 1; the inverse must, too.",
-            partial(min_max_back, guard=unguarded),
+        mistake(
+            "clipped",
+            "You cut off what lies outside. New data may leave the interval; cutting hides that "
+            "and cannot be undone.",
+            given=lambda q: q.Z.clip(q.low, q.high),
         ),
-        Mistake(*WIDE_GUARD, partial(min_max_back, guard=guarded_below(1))),
     ),
     hints=(
-        "Write down the steps of min_max_scale and undo the last one first.",
-        "The inverse uses the same statistics: min and max of X_train, nothing of Z.",
-        "(Z - low) / (high - low) * scale + min, with the same scale as in min_max_scale.",
+        Hint("unit X", "Write down the steps of min_max_scale and undo the last one first."),
+        Hint(
+            "fitted axis origin highest",
+            "The inverse uses the same statistics: min and max of X_train, nothing of Z.",
+        ),
+        Hint("scale", "Use the same scale as in min_max_scale, also for constant features."),
     ),
 )
 
-
-def standard(
-    X_train, X_new, *, fit=on_train, axis=0, guard=guarded, mean=np.mean, var=np.var, root=np.sqrt
-):
-    X = fit(X_train, X_new)
-    return (X_new - mean(X, axis, keepdims=True)) / guard(root(var(X, axis, keepdims=True)))
-
-
-def standard_erased(X_train, X_new):
-    return np.where(X_train.std(0) == 0, 0, standard(X_train, X_new))
-
-
-def standard_around_new_mean(X_train, X_new):
-    return standard(X_train, X_new - X_new.mean(0) + X_train.mean(0))
-
+# ---- standardization ----------------------------------------------------------------------------
 
 STANDARD_SCALE = Exercise(
     name="standard_scale",
@@ -359,8 +364,23 @@ STANDARD_SCALE = Exercise(
     "(divided by n); return X_new treated like that. A constant feature counts as having the "
     "standard deviation 1.",
     returns=("Z_new",),
-    reference=standard,
+    reference=Steps(
+        "X_train X_new",
+        "unit",
+        fitted=lambda q: q.X_train,
+        axis=lambda q: 0,
+        origin=lambda q: q.fitted.mean(q.axis, keepdims=True),
+        var=lambda q: q.fitted.var(q.axis, keepdims=True),
+        std=lambda q: np.sqrt(q.var),
+        scale=lambda q: guarded(q.std),
+        unit=lambda q: (q.X_new - q.origin) / q.scale,
+    ),
     probes=(
+        Probe(
+            "numbers for the hand: 1, 3, 5, 7, 9",
+            lambda rng: (np.float32([[1], [3], [5], [7], [9]]), np.float32([[5], [8]])),
+            by_hand="the mean is 5 and the variance 8",
+        ),
         Probe("a narrow feature", lambda rng: (X := narrow(rng), between(rng, X) + 0.5)),
         Probe(
             "constant features",
@@ -371,103 +391,113 @@ STANDARD_SCALE = Exercise(
         ),
         Probe(
             FAR,
-            lambda rng: (
-                spread_out(rng, 5, 2, mean=1e4),
-                spread_out(rng, 2, 2, mean=1e4),
-            ),
+            lambda rng: (spread_out(rng, 5, 2, mean=1e4), spread_out(rng, 2, 2, mean=1e4)),
             tolerance=5e-3,
         ),
     ),
     mistakes=(
-        Mistake(*LEAK_NEW, partial(standard, fit=on_new)),
-        Mistake(*LEAK_BOTH, partial(standard, fit=on_both)),
-        Mistake(*WHOLE_TABLE, partial(standard, axis=None)),
-        Mistake(*PER_ROW, partial(standard, fit=on_new, axis=1), noisy=(FAR,)),
-        Mistake(
+        *fitting_mistakes("X_new", noisy=(FAR,)),
+        *guard_mistakes("std"),
+        mistake(
             "divided by n - 1",
             "Your standard deviation divides by n - 1, as pandas does. The task divides by n: "
             "X_train.std(axis=0) in NumPy.",
-            partial(standard, var=partial(np.var, ddof=1)),
+            var=lambda q: q.fitted.var(q.axis, ddof=1, keepdims=True),
         ),
-        Mistake(
+        mistake(
             "divided by the variance",
             "You divide by σ². Divide by its square root, so that the result has no unit.",
-            partial(standard, root=lambda var: var),
+            std=lambda q: q.var,
         ),
-        Mistake(
+        mistake(
             "mean not subtracted",
             "You divide X_new itself. Subtract the mean of X_train first.",
-            partial(standard, mean=lambda X, axis, keepdims: 0.0),
+            unit=lambda q: q.X_new / q.scale,
         ),
-        Mistake(
+        mistake(
             "mean of the new data",
             "You subtract the mean of X_new. Mean and standard deviation both come from X_train.",
-            standard_around_new_mean,
+            origin=lambda q: q.X_new.mean(q.axis, keepdims=True),
         ),
-        Mistake(
+        mistake(
+            "standard deviation of the new data",
+            "You divide by the standard deviation of X_new. Both statistics come from X_train.",
+            var=lambda q: q.X_new.var(q.axis, keepdims=True),
+        ),
+        mistake(
             "only the mean subtracted",
             "The features keep their spread. Divide by the standard deviation of X_train.",
-            partial(standard, root=np.ones_like),
+            scale=lambda q: np.ones_like(q.std),
         ),
-        Mistake(
+        mistake(
+            "only the mean divided",
+            "You compute x - μ/σ. Put x - μ in parentheses.",
+            unit=lambda q: q.X_new - q.origin / q.scale,
+        ),
+        mistake(
             "mean of squares as the variance",
             "Your variance is mean(X²). Subtract the mean before squaring.",
-            partial(standard, var=mean_square),
+            var=lambda q: (q.fitted**2).mean(q.axis, keepdims=True),
         ),
-        Mistake(
+        mistake(
             "scaled by the range",
             "You divide by max - min. Standardizing divides by the standard deviation.",
-            partial(standard, var=np.ptp, root=lambda width: width),
+            std=lambda q: np.ptp(q.fitted, q.axis, keepdims=True),
         ),
-        Mistake(*NO_GUARD, partial(standard, guard=unguarded)),
-        *(Mistake(*TINY_GUARD, partial(standard, guard=plus(tiny))) for tiny in TINY),
-        Mistake(*TINY_GUARD, partial(standard, root=lambda var: np.sqrt(var + 1e-5))),
-        *(Mistake(*WIDE_GUARD, partial(standard, guard=guarded_below(least))) for least in WIDE),
-        Mistake(*NAN_REPLACED, nan_to_num(partial(standard, guard=unguarded), np.float32)),
-        Mistake(*NAN_REPLACED, nan_to_num(partial(standard, guard=unguarded), np.float64)),
-        Mistake(*CONSTANT_TO_ZERO, standard_erased),
-        Mistake(
+        mistake(
+            "minimum subtracted",
+            "You subtract the minimum. Standardizing subtracts the mean.",
+            origin=lambda q: q.fitted.min(q.axis, keepdims=True),
+        ),
+        mistake(
+            "median subtracted",
+            "You subtract the median. Standardizing subtracts the mean.",
+            origin=lambda q: np.median(q.fitted, q.axis, keepdims=True),
+        ),
+        mistake(
             "cancellation",
             "Right everywhere but far from zero: there E[x²] - E[x]² subtracts two nearly equal "
             "numbers, and float32 has no digits left. Subtract the mean first, then square.",
-            partial(standard, var=naive_variance),
+            var=lambda q: naive_variance(q.fitted, q.axis, keepdims=True),
             noisy=(FAR,),
         ),
     ),
     hints=(
-        "Mean and standard deviation have one entry per feature (axis=0) and come from X_train.",
-        "X_train.std(axis=0) divides by n. What if it is 0?",
-        "(X_new - mean) / np.where(std == 0, 1, std)",
+        Hint(
+            "fitted axis origin",
+            "Mean and standard deviation have one entry per feature (axis=0), all from X_train.",
+        ),
+        Hint("var std", "X_train.std(axis=0) divides by n: of 1, 3, 5, 7, 9 it is √8."),
+        Hint("scale unit", "What if the standard deviation is 0? np.where(std == 0, 1, std)."),
     ),
 )
 
-
-def merge(
-    a, b, *,
-    mean=lambda q: q.mean_a + q.delta * q.n_b / q.n,
-    within=lambda q: (q.n_a * q.var_a + q.n_b * q.var_b) / q.n,
-    across=lambda q: q.delta**2 * q.n_a * q.n_b / q.n**2,
-):  # fmt: skip
-    """The variance of both: that within the chunks plus that between their means."""
-    (n_a, mean_a, var_a), (n_b, mean_b, var_b) = a, b
-    q = SimpleNamespace(
-        n_a=n_a, mean_a=mean_a, var_a=var_a, n_b=n_b, mean_b=mean_b, var_b=var_b,
-        n=n_a + n_b, delta=mean_b - mean_a,
-    )  # fmt: skip
-    return q.n, mean(q), within(q) + across(q)
+# ---- merging ------------------------------------------------------------------------------------
 
 
 def merge_naively(a, b):
     """By E[x²] - E[x]², in the precision of the probes."""
     (n_a, mean_a, var_a), (n_b, mean_b, var_b) = a, b
     mean_a, mean_b = mean_a.astype(np.float32), mean_b.astype(np.float32)
-    n, mean, _ = merge(a, b)
+    n, mean, _ = MERGE(a, b)
     square = (n_a * (var_a + mean_a**2) + n_b * (var_b + mean_b**2)) / n
     return n, mean, square.astype(np.float32) - mean.astype(np.float32) ** 2
 
 
-def merged_into(results):
-    return lambda a, b: results(*merge(a, b))
+MERGE = Steps(
+    "a b",
+    "n mean result",
+    n_a=lambda q: q.a[0],
+    n_b=lambda q: q.b[0],
+    n=lambda q: q.n_a + q.n_b,
+    delta=lambda q: q.b[1] - q.a[1],
+    share=lambda q: q.n_b / q.n,
+    mean=lambda q: q.a[1] + q.delta * q.share,
+    within=lambda q: (q.n_a * q.a[2] + q.n_b * q.b[2]) / q.n,
+    across=lambda q: q.delta**2 * q.n_a * q.n_b / q.n**2,
+    variance=lambda q: q.within + q.across,
+    result=lambda q: q.variance,
+)
 
 
 def chunk(rng, n, mean=0.0):
@@ -479,96 +509,95 @@ MERGE_STATISTICS = Exercise(
     task="a and b are (n, mean, variance) of two chunks of data, the variance divided by n. Return "
     "the same for both chunks together, without seeing the data.",
     returns=("n", "mean", "variance"),
-    reference=merge,
+    reference=MERGE,
     probes=(
+        Probe(
+            "numbers for the hand: (1, 3) and (4, 6, 8, 10)",
+            lambda rng: (
+                (2, np.float32([2]), np.float32([1])),
+                (4, np.float32([7]), np.float32([5])),
+            ),
+            by_hand="the six numbers have the mean 32/6; around it, squares add up to 55 1/3",
+        ),
         Probe("chunks of different size", lambda rng: (chunk(rng, 3), chunk(rng, 5))),
         Probe(FAR, lambda rng: (chunk(rng, 7, mean=1e4), chunk(rng, 2, mean=1e4)), tolerance=5e-3),
     ),
     mistakes=(
-        Mistake(
+        mistake(
             "plain average of the means",
             "You average the two means. The larger chunk counts more: weigh by n.",
-            partial(merge, mean=lambda q: (q.mean_a + q.mean_b) / 2),
+            share=lambda q: 0.5,
         ),
-        Mistake(
-            "plain averages",
-            "You average the means and the variances. The larger chunk counts more: weigh by n.",
-            partial(
-                merge,
-                mean=lambda q: (q.mean_a + q.mean_b) / 2,
-                within=lambda q: (q.var_a + q.var_b) / 2,
-                across=lambda q: 0,
-            ),
+        mistake(
+            "weights of the means exchanged",
+            "You weigh each mean by the size of the other. In the mean, b counts n_b/n.",
+            share=lambda q: q.n_a / q.n,
         ),
-        Mistake(
+        mistake(
             "plain average of the variances",
             "Within the chunks, the larger one counts more: weigh the variances by n.",
-            partial(merge, within=lambda q: (q.var_a + q.var_b) / 2),
+            within=lambda q: (q.a[2] + q.b[2]) / 2,
         ),
-        Mistake(
-            "weights exchanged",
-            "You weigh each chunk by the size of the other. In the mean, b counts n_b/n.",
-            partial(
-                merge,
-                mean=lambda q: q.mean_a + q.delta * q.n_a / q.n,
-                within=lambda q: (q.n_b * q.var_a + q.n_a * q.var_b) / q.n,
-            ),
+        mistake(
+            "weights of the variances exchanged",
+            "You weigh each variance by the size of the other chunk. The one of b counts n_b/n.",
+            within=lambda q: (q.n_b * q.a[2] + q.n_a * q.b[2]) / q.n,
         ),
-        Mistake(
+        mistake(
+            "variances added",
+            "You add the two variances. The variance within the chunks is their average, weighted "
+            "by n.",
+            within=lambda q: q.a[2] + q.b[2],
+        ),
+        mistake(
             "distance between the means forgotten",
             "You average the variances within the chunks. If the means differ by δ, the data "
             "spread further: add δ² n_a n_b / n².",
-            partial(merge, across=lambda q: 0),
+            across=lambda q: 0 * q.delta,
         ),
-        Mistake(
+        mistake(
             "distance between the means not squared",
             "The term for the distance δ of the means has δ². Without the square it would have the "
             "wrong unit.",
-            partial(merge, across=lambda q: q.delta * q.n_a * q.n_b / q.n**2),
+            across=lambda q: q.delta * q.n_a * q.n_b / q.n**2,
         ),
-        Mistake(
+        mistake(
             "distance between the means not divided by n",
             "δ² n_a n_b / n belongs to the sum of squares. For the variance divide by n once more.",
-            partial(merge, across=lambda q: q.delta**2 * q.n_a * q.n_b / q.n),
+            across=lambda q: q.delta**2 * q.n_a * q.n_b / q.n,
         ),
-        Mistake(
+        mistake(
             "distance between the means with full weight",
             "You add δ². It counts n_a n_b / n² of that, a quarter at most.",
-            partial(merge, across=lambda q: q.delta**2),
+            across=lambda q: q.delta**2,
         ),
-        Mistake(
+        mistake(
+            "chunks taken as of equal size",
+            "You add δ²/4, which is right for two chunks of equal size. In general it is "
+            "δ² n_a n_b / n².",
+            across=lambda q: q.delta**2 / 4,
+        ),
+        mistake(
             "sum of squares returned",
             "You return n σ². Divide by n.",
-            partial(
-                merge,
-                within=lambda q: q.n_a * q.var_a + q.n_b * q.var_b,
-                across=lambda q: q.delta**2 * q.n_a * q.n_b / q.n,
-            ),
+            result=lambda q: q.variance * q.n,
         ),
-        Mistake(
+        mistake(
             "standard deviation returned",
             "You return σ. The third number is the variance, σ².",
-            merged_into(lambda n, mean, var: (n, mean, np.sqrt(var))),
+            result=lambda q: np.sqrt(q.variance),
         ),
-        Mistake(
-            "mean and variance exchanged",
-            "The results are right, in the wrong order: return n, mean, variance.",
-            merged_into(lambda n, mean, var: (n, var, mean)),
-        ),
-        Mistake(
+        mistake(
             "merged variance divided by n - 1",
             "Your variance has the factor n/(n - 1). The variances here are divided by n, before "
             "and after.",
-            merged_into(lambda n, mean, var: (n, mean, var * n / (n - 1))),
+            result=lambda q: q.variance * q.n / (q.n - 1),
         ),
-        Mistake(
+        mistake(
             "merged as unbiased variances",
             "You weigh by n - 1. The variances here are divided by n: weigh by n.",
-            partial(
-                merge,
-                within=lambda q: ((q.n_a - 1) * q.var_a + (q.n_b - 1) * q.var_b) / (q.n - 1),
-                across=lambda q: q.delta**2 * q.n_a * q.n_b / (q.n * (q.n - 1)),
-            ),
+            within=lambda q: ((q.n_a - 1) * q.a[2] + (q.n_b - 1) * q.b[2]) / (q.n - 1),
+            across=lambda q: q.delta**2 * q.n_a * q.n_b / (q.n * (q.n - 1)),
         ),
         Mistake(
             "cancellation",
@@ -579,10 +608,17 @@ MERGE_STATISTICS = Exercise(
         ),
     ),
     hints=(
-        "n = n_a + n_b, and the mean is the average weighted by n_a/n and n_b/n.",
-        "The variance has two parts: the weighted average of the variances within the chunks, and "
-        "the variance of the two means around the common one.",
-        "With δ = mean_b - mean_a the second part is δ² n_a n_b / n².",
+        Hint("n share mean", "n = n_a + n_b, and the mean is an average weighted by n_a and n_b."),
+        Hint(
+            "within across result",
+            "The variance has two parts: the weighted average of the variances within the chunks, "
+            "and the variance of the two means around the common one.",
+        ),
+        Hint(
+            "across",
+            "The second part: the means lie δ apart, and their weights are n_a/n and n_b/n. How "
+            "far is each from the common mean?",
+        ),
     ),
 )
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from normcourse.exercises import batch_norm, rescaling
+from normcourse.exercises import batch_norm, layer_norm, rescaling
 from normcourse.exercises.display import Report, Section, Table
 from normcourse.exercises.judge import judge
 
@@ -14,9 +14,11 @@ __all__ = ["EXERCISES", "Feedback", "Session", "find"]
 EXERCISES = {
     "rescaling": rescaling.EXERCISES,
     "batch_norm": batch_norm.EXERCISES,
+    "layer_norm": layer_norm.EXERCISES,
 }
 
 MOST_ENTRIES = 6  # of a wrong result that are listed
+MOST_READINGS = 3  # that cannot be told apart and are listed
 MOST_NUMBERS = 18  # of an argument that are written out
 
 
@@ -115,7 +117,7 @@ class Feedback(Report):
         exercise = verdict.exercise
         failure = verdict.smallest_failure
         self.verdict = verdict
-        self.hints = () if verdict.passed else exercise.hints[:failures]
+        self.hints = () if verdict.passed else _fitting_hints(verdict)[:failures]
         self.arguments = None if failure is None else failure.arguments
         points = f"{verdict.points} of {exercise.points} points"
         if not verdict.started:
@@ -130,25 +132,43 @@ class Feedback(Report):
         super().__init__(f"{exercise.name}: {title}", state, sections)
 
 
+def _fitting_hints(verdict):
+    """All hints, those on the steps that are wrong first."""
+    about = frozenset().union(*(finding.about for finding in verdict.findings))
+    hints = sorted(verdict.exercise.hints, key=lambda hint: not about & set(hint.about.split()))
+    return tuple(hint.text for hint in hints)
+
+
 def _invitation(exercise):
-    rows = tuple((probe.name, "1") for probe in exercise.probes)
-    return [
-        Section("To do", (exercise.task, "Write the body, run its cell, then check again.")),
-        Section("What will be tried", (Table(("input", "points"), rows),)),
-    ]
+    return [Section("To do", (exercise.task, "Write the body, run its cell, then check again."))]
 
 
 def _tried(verdict):
-    rows = tuple((t.probe.name, "right" if t.passed else "wrong") for t in verdict.trials)
+    rows = tuple((t.probe.name, _state(verdict.exercise, t)) for t in verdict.trials)
     return Section("What was tried", (Table(("input", "result"), rows),))
+
+
+def _state(exercise, trial):
+    if trial.passed:
+        return "right"
+    right = [n for n, c in zip(exercise.returns, trial.correct, strict=False) if c.all()]
+    return (
+        f"wrong, but {_listed(right)} {'is' if len(right) == 1 else 'are'} right"
+        if right
+        else "wrong"
+    )
+
+
+def _listed(names):
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _diagnosis(verdict):
     if verdict.trials:
         yield _tried(verdict)
         yield from _smallest_failure(verdict)
-    found = verdict.findings
-    if not found:
+    readings = verdict.readings
+    if not readings:
         yield Section(
             "What went wrong",
             (
@@ -156,11 +176,22 @@ def _diagnosis(verdict):
                 "for the input above and print each intermediate result.",
             ),
         )
-    elif len(found) == 1:
-        yield Section(f"What went wrong: {found[0].name}", (found[0].explanation,))
+    elif len(readings) == 1:
+        (reading,) = readings
+        names = " and ".join(reading.names)
+        texts = tuple(finding.explanation for finding in reading.findings)
+        evidence = (f"{reading.evidence}.",) if reading.evidence else ()
+        yield Section(f"What went wrong: {names}", (*evidence, *texts))
     else:
-        paragraphs = tuple(f"{finding.name}: {finding.explanation}" for finding in found)
-        yield Section("What went wrong: one of these", paragraphs)
+        paragraphs = tuple(
+            f"{' and '.join(reading.names)}: "
+            + " ".join(finding.explanation for finding in reading.findings)
+            for reading in readings[:MOST_READINGS]
+        )
+        yield Section(
+            "What went wrong: one of these",
+            ("They give the same numbers on every input that was tried.", *paragraphs),
+        )
 
 
 def _smallest_failure(verdict):
@@ -170,6 +201,8 @@ def _smallest_failure(verdict):
         for name, value in zip(exercise.parameters, trial.arguments, strict=True)
     )
     blocks = [Table(("argument", "value"), rows)]
+    if trial.probe.by_hand:
+        blocks.append(f"By hand: {trial.probe.by_hand}.")
     if trial.got:
         blocks += _wrong_entries(exercise.returns, trial)
     blocks.append("This input is check(...).arguments, to call your function with.")

@@ -173,6 +173,55 @@ def layer_torch(x, running_mean, running_var, weight, bias, training, momentum, 
 # --- rescaling: right ---------------------------------------------------------------------------
 
 
+# --- layer_norm: right --------------------------------------------------------------------------
+
+
+def ln_loops(x, normalized_shape, weight, bias, eps):
+    rows = x.reshape(-1, math.prod(normalized_shape))
+    y = np.empty_like(rows)
+    for i, row in enumerate(rows.astype(float)):
+        mu = math.fsum(row) / len(row)
+        var = math.fsum((v - mu) ** 2 for v in row) / len(row)
+        y[i] = (row - mu) / math.sqrt(var + eps) * weight.ravel() + bias.ravel()
+    return y.reshape(x.shape)
+
+
+def ln_float32(x, normalized_shape, weight, bias, eps):
+    axis = tuple(range(-len(normalized_shape), 0))
+    centered = x - x.mean(axis, keepdims=True)
+    std = np.sqrt((centered**2).mean(axis, keepdims=True) + np.float32(eps))
+    return weight * (centered / std) + bias
+
+
+def ln_torch(x, normalized_shape, weight, bias, eps):
+    x, weight, bias = tensors(x, weight, bias)
+    return F.layer_norm(x, normalized_shape, weight, bias, eps)
+
+
+def lnb_autograd(dy, x, normalized_shape, weight, bias, eps):
+    dy, *inputs = tensors(dy, x, weight, bias)
+    inputs = [i.requires_grad_() for i in inputs]
+    y = F.layer_norm(inputs[0], normalized_shape, *inputs[1:], eps)
+    return torch.autograd.grad(y, inputs, dy)
+
+
+def lnb_step_by_step(dy, x, normalized_shape, weight, bias, eps):
+    """Through the graph, node by node, on rows."""
+    rows, gradient = (a.reshape(-1, weight.size) for a in (x, dy))
+    n = weight.size
+    c = rows - rows.mean(1, keepdims=True)
+    r = 1 / np.sqrt((c**2).mean(1, keepdims=True) + eps)
+    g = gradient * weight.ravel()
+    dvar = -0.5 * r**3 * (g * c).sum(1, keepdims=True)
+    dc = g * r + 2 / n * c * dvar
+    dx = dc - dc.mean(1, keepdims=True)
+    dweight, dbias = (gradient * c * r).sum(0), gradient.sum(0)
+    return dx.reshape(x.shape), dweight.reshape(weight.shape), dbias.reshape(bias.shape)
+
+
+# --- rescaling: right ---------------------------------------------------------------------------
+
+
 def min_max_package(X_train, X_new, low, high):
     return normcourse.min_max_scale(X_new, *normcourse.min_max_statistics(X_train), (low, high))
 
@@ -291,6 +340,8 @@ RIGHT = {
         bnb_step_by_step,
         bnb_jacobian,
     ],
+    "layer_norm": [normcourse.layer_norm, ln_loops, ln_float32, ln_torch],
+    "layer_norm_backward": [normcourse.layer_norm_backward, lnb_autograd, lnb_step_by_step],
     "update_running_statistics": [
         normcourse.update_running_statistics,
         update_torch,
@@ -376,6 +427,36 @@ def inference_without_tiny_variances(x, mean, var, weight, bias, eps):
     return inference_folded(x, mean, np.where(var > 0, var, 1), weight, bias, eps)
 
 
+def ln_power(x, normalized_shape, weight, bias, eps):
+    """The cube root of a mean cube."""
+    axis = tuple(range(-len(normalized_shape), 0))
+    c = x - x.mean(axis, keepdims=True)
+    return weight * c / ((abs(c) ** 3).mean(axis, keepdims=True) + eps) ** (1 / 3) + bias
+
+
+def ln_relative_eps(x, normalized_shape, weight, bias, eps):
+    """The formula, but 0/0 in a constant row."""
+    axis = tuple(range(-len(normalized_shape), 0))
+    var = x.var(axis, keepdims=True)
+    xhat = (x - x.mean(axis, keepdims=True)) / np.sqrt(var) / np.sqrt(1 + eps / var)
+    return weight * xhat + bias
+
+
+def lnb_relative_eps(dy, x, normalized_shape, weight, bias, eps):
+    dx, dweight, dbias = lnb_step_by_step(dy, x, normalized_shape, weight, bias, eps)
+    var = x.var(tuple(range(-len(normalized_shape), 0)), keepdims=True)
+    return dx * (np.sqrt(var + eps) / (np.sqrt(var) * np.sqrt(1 + eps / var))), dweight, dbias
+
+
+def ln_clipped(x, normalized_shape, weight, bias, eps):
+    return ln_float32(x, normalized_shape, weight, bias, eps).clip(-1, 1)
+
+
+def lnb_detached_mean(dy, x, normalized_shape, weight, bias, eps):
+    dx, dweight, dbias = lnb_step_by_step(dy, x, normalized_shape, weight, bias, eps)
+    return dx + dx.mean(0), dweight, dbias + 1e-3
+
+
 def bnb_detached_mean(dy, x, weight, bias, eps):
     """The mean is a constant, the variance is not: its own square still pulls on dx."""
     dx, dweight, dbias = bnb_float32(dy, x, weight, bias, eps)
@@ -423,6 +504,19 @@ WRONG = {
         bnb_relative_eps,
         only(bnb_float32, {2, 4}),
         only(bnb_float32, {2, 3}),
+    ],
+    "layer_norm": [
+        ln_power,
+        ln_clipped,
+        ln_relative_eps,
+        only(ln_float32, {2, 4}),
+        only(ln_float32, {2, 3}),
+    ],
+    "layer_norm_backward": [
+        lnb_detached_mean,
+        lnb_relative_eps,
+        only(lnb_step_by_step, {2, 4}),
+        only(lnb_step_by_step, {2, 3}),
     ],
     "update_running_statistics": [only(update_loops, {2, 4}), only(update_loops, {3, 4})],
     "batch_norm_inference": [

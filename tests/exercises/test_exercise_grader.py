@@ -48,8 +48,8 @@ def grade(tmp_path, capsys):
 def test_full_points(grade, suffix):
     status, out = grade(SOLUTION, LAYER, suffix=suffix)
     assert status == 0
-    assert "batch_norm.batch_norm: 5 of 5 points, passed" in out
-    assert "batch_norm: 21 of 21 points" in out
+    assert "batch_norm.batch_norm: 6 of 6 points, passed" in out
+    assert "batch_norm: 46 of 46 points" in out
 
 
 def test_a_mistake_is_named_and_the_rest_still_counts(grade):
@@ -69,12 +69,12 @@ def test_a_mistake_is_named_and_the_rest_still_counts(grade):
     assert status == 1
     assert "SyntaxError" in out
     assert "no_such_module" in out
-    assert "merge_statistics: 0 of 2 points, distance between the means forgotten" in out
-    assert "standard_scale: 0 of 3 points, not started" in out
-    assert "min_max_scale: 0 of 4 points, raised an exception" in out
-    assert "min_max_inverse: 0 of 4 points, not defined" in out
+    assert "merge_statistics: 6 of 9 points, distance between the means forgotten" in out
+    assert "standard_scale: 0 of 4 points, not started" in out
+    assert "min_max_scale: 0 of 5 points, raised an exception" in out
+    assert "min_max_inverse: 0 of 5 points, not defined" in out
     assert "NameError: name 'nothing' is not defined" in out
-    assert "rescaling: 0 of 13 points" in out
+    assert "rescaling: 6 of 23 points" in out
 
 
 MERGE = """
@@ -111,7 +111,7 @@ def merge_statistics(a, b):
 def test_a_notebook_as_it_comes(grade, cells):
     status, out = grade(*cells)
     assert status == 1
-    assert "merge_statistics: 2 of 2 points, passed" in out
+    assert "merge_statistics: 9 of 9 points, passed" in out
     assert "50 of 50" not in out
     assert "AttributeError" not in out
 
@@ -120,14 +120,14 @@ def test_a_notebook_as_it_comes(grade, cells):
 def test_an_exit_earns_nothing(grade, end):
     status, out = grade(f"def merge_statistics(a, b):\n    {end}")
     assert status == 1
-    assert "merge_statistics: 0 of 2 points, raised an exception" in out
+    assert "merge_statistics: 0 of 9 points, raised an exception" in out
     assert "SystemExit" in out
 
 
 def test_an_imported_solution_earns_nothing(grade):
     status, out = grade("from normcourse import merge_statistics")
     assert status == 1
-    assert "0 of 2 points, imported from normcourse.rescaling, not written here" in out
+    assert "0 of 9 points, imported from normcourse.rescaling, not written here" in out
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "{", '{"worksheets": [], "nbformat": 3}'])
