@@ -4,6 +4,7 @@
 
     check(batch_norm)          # what was tried, the smallest failing input, the mistake, a hint
     scoreboard("batch_norm")   # points so far
+    train_digits(batch_norm, batch_norm_backward)   # where it leads
 
 One exercise is one record (:mod:`~normcourse.exercises.record`), read by ``check`` in a notebook,
 by pytest and by ``python -m normcourse.exercises``, which grades a learner's file.
@@ -12,6 +13,7 @@ by pytest and by ``python -m normcourse.exercises``, which grades a learner's fi
 from normcourse.exercises.judge import judge
 from normcourse.exercises.record import Exercise, Hint, Mistake, Probe, Steps
 from normcourse.exercises.session import EXERCISES, Session, find
+from normcourse.exercises.training import train_digits
 
 __all__ = [
     "EXERCISES",
@@ -24,6 +26,7 @@ __all__ = [
     "find",
     "judge",
     "scoreboard",
+    "train_digits",
 ]
 
 _session = Session()

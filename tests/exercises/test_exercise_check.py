@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import normcourse
+from normcourse.exercises import train_digits
 from normcourse.exercises.display import Report, Section, Table
 from normcourse.exercises.session import EXERCISES, Session, find
 
@@ -167,3 +168,26 @@ def test_exercises_need_neither_torch_nor_matplotlib():
     code = "import sys, normcourse.exercises; print({'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_learners_functions_train_as_torch_does():
+    report = repr(train_digits(normcourse.batch_norm, normcourse.batch_norm_backward))
+    rows = re.findall(r"^  (\d+) +([\d.]+) +([\d.]+)$", report, re.M)
+    assert len(rows) == 6
+    assert all(abs(float(yours) - float(torch)) <= 0.002 for _, yours, torch in rows)
+    assert "97% (yours) and 97% (torch)" in report
+
+
+def test_training_with_wrong_or_missing_functions_is_explained():
+    def without_corrections(dy, x, weight, bias, eps):
+        _, dweight, dbias = normcourse.batch_norm_backward(dy, x, weight, bias, eps)
+        return dy * weight / x.std(0), dweight, dbias
+
+    rows = re.findall(
+        r"^  (\d+) +([\d.]+) +([\d.]+)$",
+        repr(train_digits(normcourse.batch_norm, without_corrections)),
+        re.M,
+    )
+    assert float(rows[1][1]) > 1.5 * float(rows[1][2])
+    assert "not started yet" in repr(train_digits(stub, stub))
+    assert "it stopped" in repr(train_digits(lambda *args: 1 / 0, stub))
