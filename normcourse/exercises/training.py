@@ -1,5 +1,6 @@
 """Where the learner's functions lead: a network for handwritten digits, trained with them."""
 
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -38,10 +39,8 @@ def train_digits(forward, backward, *more):
     except Exception as error:  # the learner's, not ours
         return _report("it stopped", "wrong", f"{told(error)}. Pass the checks above first.")
     columns = {"yours": yours}
-    try:
+    with suppress(ImportError):
         columns["torch"] = _train(digits, _Torchs(more))
-    except ImportError:
-        pass
     rows = [
         (str(step), *(f"{column[0][i]:.3f}" for column in columns.values()))
         for i, step in enumerate(range(0, STEPS + 1, EVERY))
