@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 import traitlets
 
-from normcourse.lab.playgrounds import PLAYGROUNDS, batch_norm
-from normcourse.widgets import Choice, Grid, Histogram, Lines, Playground, QuickCheck, Slider, Table
+from normcourse.lab.playgrounds import PLAYGROUNDS, batch_norm, geometry
+from normcourse.widgets import (
+    Choice,
+    Grid,
+    Histogram,
+    Lines,
+    Playground,
+    Prediction,
+    QuickCheck,
+    Slider,
+    Table,
+)
 from normcourse.widgets.panels import ABSENT, Blocks, number, summary
 
 
@@ -90,6 +100,7 @@ def assert_same_picture(widget, settings, stored):
         assert new.keys() == old.keys()
         sizes = {"cells": np.prod(new.get("shape", 0)), "bars": panel.get("bins")}
         sizes["groups"] = sizes["cells"]
+        sizes["ends"] = 4 * (len(panel.get("arrows", ())) + 1)
         for name in new:
             if name in sizes:
                 size = int(sizes[name])
@@ -214,3 +225,46 @@ def test_bad_questions_are_refused(tmp_path, old, new, message):
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(ValueError, match=message):
         QuickCheck(path)
+
+
+def test_a_prediction_places_its_answers_on_the_axis():
+    answers = {"raw": 4.0e6, "standardized": 92}
+    widget = Prediction("steps", answers, limits=(10, 1e7), label="steps", log=True)
+    assert [name for name, _, _ in widget.axis["answers"]] == ["raw", "standardized"]
+    _, (_, place, text) = widget.axis["answers"]
+    assert place == pytest.approx(np.log10(9.2) / 6, abs=1e-3)
+    assert text == "92"
+    assert widget.value is None
+    widget.guess = 0
+    assert widget.value == 10
+    assert "steps" in repr(widget)
+
+
+def test_a_prediction_by_choice():
+    widget = Prediction("variance", "below 1", choices=["1", "below 1"])
+    assert widget.right == 1
+    widget.guess = 0
+    assert widget.value == "1"
+
+
+def test_bad_predictions_are_refused():
+    with pytest.raises(ValueError, match="one of the choices"):
+        Prediction("bad", "c", choices=["a", "b"])
+    with pytest.raises(ValueError, match="limits must hold"):
+        Prediction("bad", {"x": 11}, limits=(0, 10))
+
+
+@pytest.mark.parametrize("technique", ["batch_norm", "rms_norm"])
+def test_the_geometry_is_that_of_the_gradient(technique):
+    """dx is tangent: orthogonal to xhat, and to the ones where a mean is subtracted."""
+    widget = geometry.playground(technique)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        settings = {c["name"]: rng.choice(c["values"]).item() for c in widget.controls}
+        arrows, *_ = widget.picture(**settings)
+        drawn = {name: np.subtract(end, start) for name, (start, end) in arrows.arrows.items()}
+        assert abs(drawn["dx"] @ drawn["x̂"]) < 1e-9
+        assert np.linalg.norm(drawn["x̂"]) == pytest.approx(arrows.radius)
+        kept = np.subtract(arrows.removed[1], drawn["x̂"])
+        spread = np.linalg.norm(drawn["x"]) / arrows.radius
+        assert drawn["dx"] * spread == pytest.approx(kept)

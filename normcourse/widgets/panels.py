@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Blocks", "Grid", "Histogram", "Lines", "Note", "Table", "number", "summary"]
+__all__ = ["Arrows", "Blocks", "Grid", "Histogram", "Lines", "Note", "Table", "number", "summary"]
 
 ABSENT = 255  # the byte for "nothing to draw here"
 
@@ -58,6 +58,8 @@ class Grid:
         groups: (rows, columns) integers, drawn as outlines; None draws none.
         rows, columns: what the two directions are.
         numbers: write the value into each cell.
+        limit: the value of the strongest colour, for all settings; by default the largest.
+        marks: what is said beside each row, on a ``margin`` of so many units (a grid has 320).
     """
 
     title: str
@@ -66,20 +68,31 @@ class Grid:
     rows: str = "samples"
     columns: str = "features"
     numbers: bool = False
+    limit: float | None = None
+    marks: list = field(default_factory=list)
+    margin: int = 0
 
     def spec(self):
-        return {"kind": "grid", "title": self.title, "rows": self.rows, "columns": self.columns}
+        return {
+            "kind": "grid",
+            "title": self.title,
+            "rows": self.rows,
+            "columns": self.columns,
+            "margin": self.margin,
+        }
 
     def frame(self, blocks):
         values = np.asarray(self.values, float)
-        limit = np.abs(values[np.isfinite(values)]).max(initial=0.0) or 1.0
+        limit = self.limit or np.abs(values[np.isfinite(values)]).max(initial=0.0) or 1.0
         frame = {
             "shape": list(values.shape),
             "limit": number(limit),
-            "cells": blocks.add(np.rint(127 * np.nan_to_num(values) / limit) + 127),
+            "cells": blocks.add(np.rint(127 * np.clip(np.nan_to_num(values) / limit, -1, 1)) + 127),
         }
         if self.groups is not None:
             frame["groups"] = blocks.add(np.broadcast_to(self.groups, values.shape))
+        if self.marks:
+            frame["marks"] = list(self.marks)
         if self.numbers:
             frame["numbers"] = [f"{v:.2f}".replace("-", "−") for v in values.ravel() + 0.0]
         return frame
@@ -171,6 +184,48 @@ class Lines:
             byte = np.where(np.isnan(position), ABSENT, np.rint(254 * np.nan_to_num(position)))
             points.append([blocks.add(byte), len(byte)])
         return {"points": points}
+
+
+@dataclass
+class Arrows:
+    """Vectors of a plane, some of which can be dragged.
+
+    Args:
+        title: heading of the panel.
+        arrows: name -> (start, end), points of the plane.
+        limit: the picture reaches from -limit to limit, for all settings.
+        radius: of a circle around the origin.
+        removed: (start, end) of a dashed line.
+        colours: name -> css colour, the accent where missing.
+        handles: name -> (control of the angle in degrees, control of the length or None). The end
+            of the arrow is dragged, and the nearest stored setting is shown.
+    """
+
+    title: str
+    arrows: dict
+    limit: float
+    radius: float
+    removed: tuple
+    colours: dict = field(default_factory=dict)
+    handles: dict = field(default_factory=dict)
+
+    def spec(self):
+        return {
+            "kind": "arrows",
+            "title": self.title,
+            "limit": self.limit,
+            "radius": self.radius,
+            "arrows": [[name, self.colours.get(name, "")] for name in self.arrows],
+            "handles": [[list(self.arrows).index(name), *h] for name, h in self.handles.items()],
+        }
+
+    def positions(self):
+        """x and y of all ends as bytes: 0 at -limit, 254 at limit."""
+        points = np.array([*self.arrows.values(), self.removed], float)
+        return np.rint(127 * np.clip(points / self.limit, -1, 1)) + 127
+
+    def frame(self, blocks):
+        return {"ends": blocks.add(self.positions())}
 
 
 @dataclass

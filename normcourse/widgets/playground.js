@@ -30,6 +30,8 @@ const OPACITY = Array.from({ length: 256 }, (_, byte) => (Math.abs(byte - CENTER
 function grid(spec) {
   const root = picture();
   const outline = svg("path", { class: "nc-outline" });
+  const marks = svg("g");
+  if (spec.margin) root.setAttribute("viewBox", `${-spec.margin} 0 ${WIDTH + spec.margin} ${HEIGHT}`);
   const scale = html("p", { class: "nc-scale", "aria-hidden": "true" });
   const low = html("span"), high = html("span");
   scale.append(low, html("span", { class: "nc-ramp" }), high);
@@ -47,7 +49,7 @@ function grid(spec) {
   function update(frame, bytes) {
     const [rows, columns] = frame.shape;
     const now = sheet(rows, columns, frame.numbers);
-    if (now !== shown) root.replaceChildren(now.cells, outline, now.texts);
+    if (now !== shown) root.replaceChildren(now.cells, outline, now.texts, marks);
     now.marks.forEach((mark, i) => {
       const byte = bytes[frame.cells + i];
       // Setting an equal value would make the browser restyle the cell all the same.
@@ -58,11 +60,13 @@ function grid(spec) {
       mark.byte = byte;
     });
     now.labels.forEach((label, i) => (label.textContent = frame.numbers[i]));
+    marks.replaceChildren(...(frame.marks ?? []).map((mark, r) =>
+      svg("text", { x: -6, y: (r + 0.5) * now.size.h, class: "nc-mark" }, mark)));
     outline.setAttribute("d", "groups" in frame ? borders(bytes, frame.groups, rows, columns, now.size) : "");
     shown = now;
     low.textContent = `−${frame.limit}`;
     high.textContent = frame.limit;
-    root.setAttribute("aria-label", `${spec.title}: ${rows} ${spec.rows} by ${columns} ${spec.columns}, colours from −${frame.limit} to ${frame.limit}`);
+    root.setAttribute("aria-label", `${spec.title}: ${rows} ${spec.rows} by ${columns} ${spec.columns}, colours from −${frame.limit} to ${frame.limit}${(frame.marks ?? []).map((mark, r) => `; row ${r + 1} ${mark}`).join("")}`);
   }
   return { node: html("div", {}, root, scale, caption), update };
 }
@@ -170,7 +174,60 @@ function note() {
   return { node, update: (frame) => node.textContent !== frame.text && (node.textContent = frame.text) };
 }
 
-const PANELS = { grid, histogram, lines, table, note };
+// Vectors of a plane. The ends of some are dragged: the nearest stored setting is chosen.
+function arrows(spec, choose) {
+  const size = 160, root = svg("svg", { viewBox: `${-size} ${-size} ${2 * size} ${2 * size}`, role: "img" });
+  const at = (byte) => ((byte - CENTER) / CENTER) * size;
+  const lines = spec.arrows.map(([, colour]) => svg("path", { class: "nc-arrow", style: `stroke:${colour || "var(--nc-accent)"}` }));
+  const labels = spec.arrows.map(([name, colour]) => svg("text", { style: `fill:${colour || "var(--nc-accent)"}` }, name));
+  const removed = svg("path", { class: "nc-removed" });
+  const handles = spec.handles.map(() => svg("circle", { class: "nc-handle", r: 11 }));
+  root.append(svg("circle", { class: "nc-circle", r: (spec.radius / spec.limit) * size }), removed, ...lines, ...handles, ...labels);
+  let starts = [];
+
+  handles.forEach((handle, k) => {
+    handle.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      handle.setPointerCapture(event.pointerId);
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const box = root.getBoundingClientRect();
+      const [index, angle, length] = spec.handles[k];
+      const x = ((event.clientX - box.left) / box.width - 0.5) * 2 * spec.limit - starts[index][0];
+      const y = (0.5 - (event.clientY - box.top) / box.height) * 2 * spec.limit - starts[index][1];
+      const degrees = (Math.atan2(y, x) * 180) / Math.PI;
+      choose(angle, (value) => Math.abs(((value - degrees + 540) % 360) - 180));
+      if (length) choose(length, (value) => Math.abs(value - Math.hypot(x, y)));
+    });
+  });
+
+  function update(frame, bytes) {
+    const point = (i) => [at(bytes[frame.ends + 2 * i]), -at(bytes[frame.ends + 2 * i + 1])];
+    starts = [];
+    spec.arrows.forEach(([name], k) => {
+      const [x0, y0] = point(2 * k), [x1, y1] = point(2 * k + 1);
+      const long = Math.hypot(x1 - x0, y1 - y0) || 1, u = (x1 - x0) / long, v = (y1 - y0) / long;
+      const head = Math.min(9, long);
+      lines[k].setAttribute("d", `M${x0} ${y0}L${x1} ${y1}M${x1 - head * u + 0.5 * head * v} ${y1 - head * v - 0.5 * head * u}` +
+        `L${x1} ${y1}L${x1 - head * u - 0.5 * head * v} ${y1 - head * v + 0.5 * head * u}`);
+      labels[k].setAttribute("x", x1 + 18 * u);
+      labels[k].setAttribute("y", y1 + 18 * v + 5);
+      starts.push([(x0 / size) * spec.limit, (-y0 / size) * spec.limit]);
+      spec.handles.forEach(([index], h) => {
+        if (index !== k) return;
+        handles[h].setAttribute("cx", x1);
+        handles[h].setAttribute("cy", y1);
+      });
+    });
+    const [a, b] = [point(2 * lines.length), point(2 * lines.length + 1)];
+    removed.setAttribute("d", `M${a}L${b}`);
+    root.setAttribute("aria-label", `${spec.title}: arrows ${spec.arrows.map(([name]) => name).join(", ")}`);
+  }
+  return { node: html("div", {}, root), update };
+}
+
+const PANELS = { grid, histogram, lines, arrows, table, note };
 
 // ---- controls: native inputs; each shows and sets the index of one of the stored values ----
 
@@ -249,8 +306,16 @@ function render({ model, el }) {
       model.set(spec.name, spec.values[index]);
       model.save_changes();
     }));
+  // The value of a control that is nearest by some distance.
+  function choose(name, distance) {
+    const { values } = specs.find((spec) => spec.name === name);
+    const nearest = values.reduce((best, value) => (distance(value) < distance(best) ? value : best));
+    if (nearest === model.get(name)) return;
+    model.set(name, nearest);
+    model.save_changes();
+  }
   const panels = model.get("panels").map((spec) => {
-    const panel = PANELS[spec.kind](spec);
+    const panel = PANELS[spec.kind](spec, choose);
     const node = html("div", { class: `nc-panel nc-panel-${spec.kind}` }, html("p", { class: "nc-panel-title" }, spec.title), panel.node);
     return { node, update: panel.update };
   });

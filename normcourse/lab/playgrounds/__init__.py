@@ -1,6 +1,6 @@
 """The playgrounds of the chapters: which controls, which picture, which function of the course."""
 
-from normcourse.lab.playgrounds import axes, batch_norm, rescaling, why_normalize
+from normcourse.lab.playgrounds import axes, batch_norm, geometry, rescaling, why_normalize
 
 __all__ = ["PLAYGROUNDS"]
 
@@ -10,4 +10,5 @@ PLAYGROUNDS = {
     "rescaling": rescaling.playground,
     "batch_norm": batch_norm.playground,
     "batch_norm_walkthrough": batch_norm.walkthrough,
+    "geometry_batch_norm": geometry.playground,
 }

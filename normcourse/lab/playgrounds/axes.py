@@ -4,12 +4,13 @@ import numpy as np
 
 from normcourse.core import standardize
 from normcourse.lab.playgrounds.samples import DISTRIBUTIONS, sample
-from normcourse.widgets import Choice, Grid, Histogram, Note, Playground, Slider
+from normcourse.widgets import Choice, Grid, Note, Playground, Slider
 from normcourse.widgets.panels import summary
 
 __all__ = ["playground"]
 
 CHANNELS, POSITIONS, GROUPS = 4, 4, 2
+SIZES, START = (1, 2, 4, 8), 4
 
 # (N, groups, channels of a group, positions): which of these axes share a statistic.
 AXES = {"batch": (0, 3), "layer": (1, 2, 3), "instance": (3,), "group": (2, 3)}
@@ -27,30 +28,38 @@ def grouped(technique, shape):
     return np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape)
 
 
-def picture(function, technique, batch_size, distribution):
+def batch(distribution, batch_size):
+    """The same first samples, however many follow."""
     shape = (batch_size, GROUPS, CHANNELS // GROUPS, POSITIONS)
     scale = np.array([0.5, 1.0, 2.0, 1.0]).reshape(1, GROUPS, -1, 1)
     offset = np.array([0.0, 1.5, -1.0, 3.0]).reshape(1, GROUPS, -1, 1)
-    x = sample(distribution, shape) * scale + offset
-    y = function(x, AXES[technique])
+    return sample(distribution, shape) * scale + offset
+
+
+def picture(function, technique, batch_size, distribution):
+    axes = AXES[technique]
+    x = batch(distribution, batch_size)
+    y = function(x, axes)
+    before = function(batch(distribution, START), axes)
+    same = np.allclose(y[0], before[0])
     flat = (batch_size, CHANNELS * POSITIONS)
-    groups = grouped(technique, shape).reshape(flat)
-    columns = f"{CHANNELS} channels × {POSITIONS} positions"
+    groups = grouped(technique, x.shape).reshape(flat)
     statistics = groups.max() + 1
-    if technique != "batch":
-        company = "A sample's result does not depend on the other samples."
-    elif batch_size > 1:
-        company = "A sample's result depends on the other samples."
+    if batch_size == START:
+        company = "Now change N, and watch sample 1."
+    elif same:
+        company = f"Sample 1 comes out as in a batch of {START}: its neighbours do not count."
     else:
-        company = (
-            "There is no other sample: batch norm equals instance norm now, and the first "
-            "sample's result has changed. With the other techniques it has not."
-        )
+        company = f"Sample 1 is the same, but comes out otherwise than in a batch of {START}."
+    if batch_size == 1 and technique == "batch":
+        company += " Batch norm of one sample is instance norm."
+    shown = {"columns": f"{CHANNELS} channels × {POSITIONS} positions", "margin": 74}
+    marks = ["unchanged" if same else "CHANGED", *[""] * (batch_size - 1)]
+    largest = float(np.abs(batch(distribution, SIZES[-1])).max())
     return [
-        Grid("Raw", x.reshape(flat), groups, columns=columns),
-        Grid("Normalized", y.reshape(flat), groups, columns=columns),
-        Histogram("Raw values", x),
-        Histogram("Normalized values", y, kind="normalized"),
+        # One scale for all settings: what does not change must not look changed.
+        Grid("Raw", x.reshape(flat), groups, limit=largest, marks=["sample 1"], **shown),
+        Grid("Normalized", y.reshape(flat), groups, limit=3.0, marks=marks, **shown),
         summary(x, y),
         Note(
             f"{technique.capitalize()} normalization takes one mean and one variance "
@@ -73,10 +82,10 @@ def playground():
                 tuple(AXES),
                 texts=tuple(f"{technique} norm" for technique in AXES),
             ),
-            Slider("batch_size", "Batch size N", (1, 2, 4, 8), 4),
+            Slider("batch_size", "Batch size N", SIZES, START),
             Choice("distribution", "Distribution", DISTRIBUTIONS),
         ],
         picture,
         standardize,
-        height=1057,
+        height=760,
     )

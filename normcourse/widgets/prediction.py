@@ -1,0 +1,106 @@
+"""A prediction that the reader makes before the answer is shown."""
+
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from normcourse.widgets.base import identity
+from normcourse.widgets.panels import number
+
+__all__ = ["Prediction"]
+
+HERE = Path(__file__).parent
+
+
+class Prediction(anywidget.AnyWidget):
+    """Choose an answer or place a point on an axis; then the answer stands beside the guess.
+
+    The question stands in the text before it. On the course's site the cells tagged ``answer``
+    behind it stay closed until the reader has answered, or asks to see them; in print, in a
+    kernel and without JavaScript they are simply there.
+
+    Args:
+        key: the id under which the widget is stored; the same in every run.
+        answer: one of ``choices``; or {name: number}, the points to be guessed.
+        choices: what can be chosen; None to place a point.
+        limits: (low, high) of the axis.
+        label: of the axis, with its unit.
+        log: the axis shows factors, not differences.
+
+    Raises:
+        ValueError: the answer is not among the choices, or a point not between the limits.
+    """
+
+    _esm = HERE / "prediction.js"
+    _css = HERE / "widgets.css"
+    title = traitlets.Unicode("Your prediction").tag(sync=True)
+    choices = traitlets.List().tag(sync=True)
+    right = traitlets.Int(-1).tag(sync=True)
+    axis = traitlets.Dict().tag(sync=True)
+    guess = traitlets.Int(-1).tag(sync=True)
+    shown = traitlets.Bool(False).tag(sync=True)
+    height_hint = traitlets.Int(0).tag(sync=True)
+
+    def __init__(self, key, answer, choices=None, limits=None, label="", log=False):
+        choices = list(choices or ())
+        if choices and answer not in choices:
+            raise ValueError(f"answer must be one of the choices {choices}, got {answer!r}.")
+        self.answer = answer
+        super().__init__(
+            **identity(self, f"prediction-{key}"),
+            choices=choices,
+            right=choices.index(answer) if choices else -1,
+            axis={} if choices else _axis(answer, limits, label, log),
+            height_hint=130 + 32 * len(choices) if choices else 230,
+        )
+
+    @property
+    def value(self):
+        """What was guessed: a choice, a number on the axis, or None."""
+        if self.guess < 0:
+            return None
+        return self.choices[self.guess] if self.choices else self.axis["values"][self.guess]
+
+    def __repr__(self):
+        asked = ", ".join(self.choices) or f"a point from {self.axis['texts'][0]} to "
+        if not self.choices:
+            asked += f"{self.axis['texts'][-1]}, {self.axis['label']}"
+        return f"<Prediction: {asked}>"
+
+
+STOPS = 48  # of the handle along the axis
+
+
+def _axis(answers, limits, label, log):
+    """The stops of the handle, the ticks and the answers, with their places from 0 to 1."""
+    low, high = limits
+    if not all(low <= value <= high for value in answers.values()):
+        raise ValueError(f"limits must hold the answers {answers}, got {limits}.")
+    scale = np.log10 if log else np.asarray
+
+    def place(value):
+        return round(float((scale(value) - scale(low)) / (scale(high) - scale(low))), 4)
+
+    stops = np.geomspace(low, high, STOPS + 1) if log else np.linspace(low, high, STOPS + 1)
+    if log:
+        first, last = int(np.ceil(np.log10(low))), int(np.log10(high))
+        ticks = [10.0**e for e in range(first, last + 1, max(1, (last - first) // 3))]
+    else:
+        ticks = np.linspace(low, high, 5)
+    return {
+        "label": label,
+        "values": [float(f"{v:.2g}") for v in stops],
+        "texts": [readable(v) for v in stops],
+        "ticks": [[place(t), readable(t)] for t in ticks],
+        "answers": [[name, place(v), readable(v)] for name, v in answers.items()],
+    }
+
+
+def readable(value):
+    """Two significant digits, in full where a reader would write them so."""
+    value = float(f"{value:.2g}")
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}".replace("-", "−")
+    return number(value, 2)
