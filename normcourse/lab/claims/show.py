@@ -36,7 +36,7 @@ STYLE = """<style>
 .nc-claims p.nc-statement { margin: 0 0 0.75rem; font: 600 1.15em/1.35 var(--nc-serif, inherit); }
 .nc-claims .nc-verdict { font-weight: 700; }
 .nc-verdict span { display: inline-block; min-width: 1.5em; }
-.nc-row { display: grid; grid-template: "label bar value state" / 11.5em 1fr 10em 4.5em;
+.nc-row { display: grid; grid-template: "label bar value state" / 11em 1fr 11.2em 4.5em;
   column-gap: 0.9em; align-items: center; }
 .nc-row, .nc-head, .nc-keys, .nc-claims details { font-size: 0.9em; }
 .nc-row > * { grid-area: label; }
@@ -212,7 +212,7 @@ class _Axis:
         """The axis below the rows: the bounds, and round numbers that do not touch them."""
         shown = {self.at(bound): bound for bound in self.bounds}
         for value in self._round_numbers():
-            if all(abs(self.at(value) - x) > 13 for x in shown):
+            if all(abs(self.at(value) - x) > 18 for x in shown):
                 shown[self.at(value)] = value
         parts = []
         for x, value in shown.items():
@@ -220,7 +220,7 @@ class _Axis:
             weight = 700 if value in self.bounds else 400
             parts.append(
                 f'<text x="{x}%" y="1em" text-anchor="{anchor}" font-weight="{weight}">'
-                f"{self.figure.text(value)}</text>"
+                f"{self.figure.text(value, unit=value in self.bounds)}</text>"
             )
         return _svg(parts)
 
