@@ -1,7 +1,9 @@
-"""Claims: criteria that can go either way, intervals, determinism, and the ledger."""
+"""Claims: verdicts that can go either way, intervals, pictures, and the ledger."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,195 +11,252 @@ from scipy import stats
 
 from normcourse.lab import claims
 from normcourse.lab.claims.ledger import Ledger
-from normcourse.lab.claims.record import MIME, Claim, Estimate, Figure, Finding, kind
+from normcourse.lab.claims.record import Claim, Experiment, Figure, Interval, Result, State, Verdict
+from normcourse.lab.claims.show import MIME, Cards, chart, curves
 
 ALL = claims.claims()
+BOOK = Path(__file__).parents[2] / "book"
+LOW, ACROSS, HIGH = (2.0, 3.0), (4.0, 6.0), (7.0, 8.0)  # intervals around the bound 5
 
 
-def estimates(claim, figures):
-    """Made-up estimates in which all runs agree: {key: value}, 1 where nothing is said."""
-    return {key: Estimate(f, (float(figures.get(key, 1)),) * 5) for key, f in claim.figures.items()}
+def interval(low, high):
+    return Interval((low + high) / 2, low, high, 5)
 
 
-INITS = ("half", "he", "double")
-DECISIONS = [
-    (
-        "adding_layers",
-        "holds",
-        {f"gradient_{i}": 1e-5 for i in INITS} | {f"{i}_30": 0.1 for i in INITS},
-    ),
-    ("adding_layers", "holds only if", {"gradient_half": 1e-9, "half_30": 0.1}),
-    ("adding_layers", "does not hold here", {}),
-    ("feature_scales", "holds", {"wine": 3, "cancer": 30}),
-    ("feature_scales", "holds only if", {"wine": 1, "cancer": 30}),
-    ("feature_scales", "does not hold here", {"wine": 1.5, "cancer": 0.9}),
-    ("activations_with_depth", "holds", dict.fromkeys(ALL["activations_with_depth"].figures, 1e9)),
-    ("activations_with_depth", "holds only if", {"relu_small": 1e-9}),
-    ("activations_with_depth", "does not hold here", {}),
-    ("effective_learning_rate", "holds", {"one": -1, "two": -1, "gain": 1.6, "said": 1.6}),
-    ("effective_learning_rate", "holds only if", {"one": -2, "two": -1}),
-    ("effective_learning_rate", "holds only if", {"one": -1, "two": -1, "gain": 9}),
-    ("effective_learning_rate", "does not hold here", {"one": -2, "two": -1.5}),
-    ("min_max_keeps", "holds", {}),
-    ("min_max_keeps", "holds only if", {"neighbours": 0.1}),
-    ("min_max_keeps", "does not hold here", {"order": 0.9}),
-    ("standardization_helps", "holds", {"em": 2}),
-    ("standardization_helps", "holds only if", {"skewed": 9, "gaussian": 9}),
-    ("standardization_helps", "does not hold here", {"skewed": 9}),
-    (
-        "covariate_shift",
-        "holds",
-        {"shift_batch": 0.1, "steps_plain": 90, "steps_batch": 20, "steps_noisy": 120},
-    ),
-    (
-        "covariate_shift",
-        "does not hold here",
-        {"shift_noisy": 2, "steps_plain": 90, "steps_noisy": 20},
-    ),
-    ("covariate_shift", "holds only if", {"shift_noisy": 0.5, "steps_plain": 9}),
-    ("five_to_ten_times_faster", "holds", {"ratio": 6}),
-    ("five_to_ten_times_faster", "does not hold here", {"ratio": 4}),
-    ("learning_rates_needed", "holds", {"plain_above": 0}),
-    ("learning_rates_needed", "holds only if", {}),
-    ("learning_rates_needed", "does not hold here", {"batch_range": 0.3}),
-    ("higher_learning_rates", "holds", {"ratio": 6}),
-    ("higher_learning_rates", "does not hold here", {"ratio": 2}),
-    ("faster_and_bolder", "holds", {"best": 2, "same": 2, "rate": 2}),
-    ("faster_and_bolder", "holds only if", {"best": 2, "same": 0.5}),
-    ("faster_and_bolder", "does not hold here", {"best": 0.5, "same": 0.5, "rate": 0.9}),
-    ("prevents_vanishing_and_exploding", "holds", {}),
-    ("prevents_vanishing_and_exploding", "holds only if", {"thirty_large": 1e3}),
-    ("prevents_vanishing_and_exploding", "does not hold here", {"ten_large": 1e-3}),
-    ("initialization_matters_less", "holds", {"works_batch": 7}),
-    ("initialization_matters_less", "holds only if the weights", {"works_batch": 5, "batch_64": 0}),
-    ("initialization_matters_less", "holds only if the scale", {"works_batch": 5}),
-    ("initialization_matters_less", "does not hold here", {"works_batch": 2, "works_plain": 2}),
-    ("small_batches", "holds", {"convolution_2": -0.2}),
-    ("small_batches", "holds only if", {}),
-    ("small_batches", "does not hold here", {"loses_2": 0}),
-    ("small_batches", "does not hold here", {"gain_16": -0.2}),
-    ("wrong_mode", "holds", {k: 0.5 for k in ALL["wrong_mode"].figures if k != "eval"}),
-    ("wrong_mode", "holds only if", {"2": 0.4}),
-    ("wrong_mode", "does not hold here", {}),
-]
+def claim(*figures, run=lambda seed: {"key": seed}, **options):
+    return Claim("made_up", 'Is 1 < 2 & "3".', Experiment(run, "Made up."), figures, **options)
 
 
-@pytest.mark.parametrize(("name", "verdict", "figures"), DECISIONS)
-def test_criterion_can_go_either_way(name, verdict, figures):
-    claim = ALL[name]
-    assert set(figures) <= set(claim.figures)
-    decided = claim.decide(estimates(claim, figures))
-    assert decided == verdict if verdict == "holds" else decided.startswith(verdict)
+def result(figures, **ends):
+    """A made-up result from {key: ends of its interval} or {key: {row: ends}}."""
+    rows = {key: e if isinstance(e, dict) else {"": e} for key, e in ends.items()}
+    return Result(
+        claim(*figures),
+        {key: {row: interval(*e) for row, e in found.items()} for key, found in rows.items()},
+    )
 
 
-@pytest.mark.parametrize("name", ["five_to_ten_times_faster", "higher_learning_rates"])
-def test_an_interval_that_contains_the_bound_shows_nothing(name):
-    ratio = Estimate(Figure("ratio", log=True), (3.0, 5.0, 4.0, 6.0, 7.0))
-    verdict = ALL[name].decide({"ratio": ratio})
-    assert verdict.startswith("not shown")
-    assert kind(verdict) == "nc-claim-open"
+def one(figure, values):
+    """The result of one figure with a value per seed."""
+    return Result(claim(figure), {figure.key: {"": figure.interval(values)}})
 
 
-def test_every_claim_is_decided_both_ways():
-    for name in ALL:
-        assert len({verdict for n, verdict, _ in DECISIONS if n == name}) >= 2, name
+ONE = Figure("ratio", "a", above=5)
+CASES = Figure("ratio", "b", above=5)
+TOGETHER = replace(CASES, when="")
+NEEDED = (Figure("speed", "c", above=5), CASES)
+PREMISE = (Figure("shift", "c", above=5, premise=True), CASES)
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentence", "intervals"),
+    [
+        ([ONE], "Holds", {"a": HIGH}),
+        ([ONE], "Does not hold here", {"a": LOW}),
+        ([ONE], "Not shown: an interval straddles its bound", {"a": ACROSS}),
+        ([CASES], "Holds", {"b": {"deep": HIGH, "wide": HIGH}}),
+        ([CASES], "Holds only for deep", {"b": {"deep": HIGH, "wide": LOW}}),
+        ([CASES], "Holds only for wide; not shown for deep", {"b": {"deep": ACROSS, "wide": HIGH}}),
+        ([CASES], "Does not hold here", {"b": {"deep": LOW, "wide": LOW}}),
+        (
+            [CASES],
+            "Not shown: an interval straddles its bound",
+            {"b": {"deep": LOW, "wide": ACROSS}},
+        ),
+        ([TOGETHER], "Holds", {"b": {"deep": HIGH, "wide": HIGH}}),
+        ([TOGETHER], "Does not hold here", {"b": {"deep": HIGH, "wide": LOW}}),
+        (NEEDED, "Holds only for deep", {"b": {"deep": HIGH, "wide": LOW}, "c": HIGH}),
+        (NEEDED, "Does not hold here", {"b": {"deep": HIGH, "wide": HIGH}, "c": LOW}),
+        (
+            NEEDED,
+            "Not shown: an interval straddles its bound",
+            {"b": {"deep": HIGH, "wide": LOW}, "c": ACROSS},
+        ),
+        (
+            PREMISE,
+            "Not shown: the premise is not met",
+            {"b": {"deep": HIGH, "wide": HIGH}, "c": LOW},
+        ),
+        (
+            PREMISE,
+            "Not shown: the premise is not met",
+            {"b": {"deep": LOW, "wide": LOW}, "c": ACROSS},
+        ),
+        (PREMISE, "Does not hold here", {"b": {"deep": LOW, "wide": LOW}, "c": HIGH}),
+    ],
+)
+def test_the_verdict_follows_from_the_intervals(figures, sentence, intervals):
+    assert result(figures, **intervals).sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("criterion", "text", "inside", "outside"),
+    [
+        ({"above": 5}, "above 5", HIGH, LOW),
+        ({"below": 5}, "below 5", LOW, HIGH),
+        ({"between": (1, 5)}, "between 1 and 5", LOW, HIGH),
+        ({"outside": (5, 1e-5 + 8.5)}, "below 5 or above 8.50001", LOW, HIGH),
+    ],
+)
+def test_a_criterion_is_data(criterion, text, inside, outside):
+    figure = Figure("ratio", "a", **criterion)
+    assert figure.criterion == text
+    assert figure.state(interval(*inside)) is State.INSIDE
+    assert figure.state(interval(*outside)) is State.OUTSIDE
+    assert figure.state(interval(*ACROSS)) is State.ACROSS
+    for touching in ((3.0, 5.0), (5.0, 8.0)):
+        assert figure.state(interval(*touching)) is State.ACROSS
+    assert text in result([figure], a=inside).claim.criterion
+    assert text in repr(result([figure], a=inside))
+
+
+def test_a_run_without_a_number_shows_nothing():
+    figure = Figure("steps", "a", log=True, below=5)
+    some = one(figure, [1.0, 2.0, np.inf, 1.0, np.inf])
+    assert some.verdict is Verdict.OPEN
+    assert "no number in 2 of 5 runs" in repr(some)
+    assert "no number in 2 of 5 runs" in chart(some)
+    assert figure.texts(figure.interval([0.0] * 5)) == ("no number in all 5 runs", "")
+
+
+def ends(figure, state):
+    """An interval that lies inside or outside the region of a figure."""
+    bounds = sorted(b for pair in figure.region for b in pair if np.isfinite(b))
+    size = 0.1 * min(abs(b) or 1 for b in bounds)
+    for low in (bounds[0] - 2 * size, bounds[0] + size, bounds[-1] + size):
+        made = interval(low, low + size / 2)
+        if figure.state(made) is state:
+            return made
+    raise AssertionError(f"{figure.label} cannot come out {state.value}")
 
 
 @pytest.mark.parametrize("claim", ALL.values(), ids=ALL)
-def test_records_are_complete(claim):
+def test_every_claim_may_hold_and_may_not(claim):
+    for state, verdict in ((State.INSIDE, Verdict.HOLDS), (State.OUTSIDE, Verdict.FAILS)):
+        intervals = {
+            f.key: {"": ends(f, State.INSIDE if f.premise else state) if f.region else ()}
+            for f in claim.figures
+        }
+        assert Result(claim, intervals).verdict is verdict
     assert claim.statement.endswith(".")
-    assert claim.said_by
-    assert "olds if" in claim.criterion
     assert claim.chapter.count("/") == 1
+    for where in claim.papers.values():
+        assert re.match(r"https://|arXiv:\d{4}\.\d{5}$", where)
 
 
-def test_too_few_seeds_are_refused():
-    with pytest.raises(ValueError, match="at least 5 seeds"):
-        replace(ALL["feature_scales"], seeds=(1, 2, 3, 4))
+def test_records_that_cannot_decide_are_refused():
+    with pytest.raises(ValueError, match=r"at least 5 different ones, got \(1, 2, 3, 4, 4\)"):
+        Experiment(dict, "", (1, 2, 3, 4, 4))
+    with pytest.raises(ValueError, match="several criteria"):
+        Figure("ratio", "a", above=1, between=(0, 1))
+    with pytest.raises(ValueError, match="needs log=True"):
+        Figure("rate", "a", grid=3)
+    for figure in (Figure("ratio", "a"), replace(ONE, premise=True)):
+        with pytest.raises(ValueError, match="made_up has no criterion"):
+            claim(figure)
 
 
 def test_interval_is_students():
     values = np.random.default_rng(0).lognormal(size=7)
-    linear = Estimate(Figure("x"), tuple(values))
     low, high = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
-    assert (linear.mean, linear.low, linear.high) == pytest.approx((values.mean(), low, high))
-    log = Estimate(Figure("x", log=True), tuple(values))
-    low, high = stats.t.interval(0.95, 6, np.log(values).mean(), stats.sem(np.log(values)))
-    assert (log.mean, log.low, log.high) == pytest.approx(
-        (stats.gmean(values), *np.exp([low, high]))
+    assert Figure("x", "a").interval(values)[:3] == pytest.approx(
+        (values.mean(), low, high), rel=0.05
     )
+    low, high = stats.t.interval(0.95, 6, np.log(values).mean(), stats.sem(np.log(values)))
+    three = np.array([stats.gmean(values), *np.exp([low, high])])
+    assert Figure("x", "a", log=True).interval(values)[:3] == pytest.approx(three, rel=0.05)
+    wide = Figure("x", "a", log=True, grid=3).interval(values)[:3]
+    assert wide == pytest.approx(three * [1, 1 / 3, 3], rel=0.05)
 
 
 def test_interval_covers_the_truth_95_times_in_100():
     samples = np.random.default_rng(1).normal(3, 2, (4000, 5))
-    inside = [e.low < 3 < e.high for e in (Estimate(Figure("x"), tuple(s)) for s in samples)]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    found = (Figure("x", "a").interval(s) for s in samples)
+    assert np.mean([i.low < 3 < i.high for i in found]) == pytest.approx(0.95, abs=0.015)
 
 
-def test_runs_that_never_get_there_are_counted():
-    some = Estimate(Figure("steps"), (10.0, 20.0, np.inf, 10.0, np.inf))
-    assert np.isnan(some.mean)
-    assert str(some) == "not reached in 2 of 5 runs (–)"
-    none = Estimate(Figure("loss", missing="diverged"), (np.nan,) * 5)
-    assert str(none) == "diverged in all 5 runs (–)"
+def test_a_ratio_from_a_grid_does_not_hold_by_the_width_of_the_grid():
+    ratios = [10.0] * 10  # every run, on a grid with factors of 3
+    for grid, verdict in ((1.0, Verdict.HOLDS), (3.0, Verdict.OPEN), (1.1, Verdict.HOLDS)):
+        figure = Figure("largest rate", "a", log=True, above=5, grid=grid)
+        assert one(figure, ratios).verdict is verdict
 
 
 @pytest.mark.parametrize(
-    ("value", "figure", "text"),
+    ("value", "options", "text"),
     [
-        (0.0123, Figure(""), "0.012"),
-        (9.96, Figure(""), "10"),
-        (123.0, Figure(""), "120"),
-        (4.04e6, Figure(""), "4.0·10⁶"),
-        (-1.234e-7, Figure(""), "−1.2·10⁻⁷"),
-        (3e-17, Figure(""), "0"),
-        (3e-17, Figure("", log=True), "3.0·10⁻¹⁷"),
-        (0.956, Figure("", unit="%"), "96\u00a0%"),
-        (-0.123, Figure("", unit="pts"), "−12\u00a0pts"),
+        (0.0123, {}, "0.012"),
+        (9.96, {}, "10"),
+        (123.0, {}, "120"),
+        (4.04e6, {}, "4·10⁶"),
+        (-1.234e-7, {}, "−1.2·10⁻⁷"),
+        (1e-5, {}, "10⁻⁵"),
+        (3e-17, {}, "0"),
+        (3e-17, {"log": True}, "3·10⁻¹⁷"),
+        (0.956, {"unit": "%"}, "96\u00a0%"),
+        (-0.123, {"unit": "pts"}, "−12\u00a0pts"),
+        (-0.001, {"unit": "pts"}, "0\u00a0pts"),
     ],
 )
-def test_printed_numbers(value, figure, text):
-    assert Estimate(figure, (value,) * 5).texts() == (text, "every run the same")
+def test_printed_numbers(value, options, text):
+    figure = Figure("", "a", **options)
+    end = text.partition("\u00a0")[0]
+    assert figure.texts(figure.interval([value] * 5)) == (text, f"{end}\u00a0…\u00a0{end}")
 
 
 def test_measure_is_deterministic_and_says_all():
-    claim = ALL["feature_scales"]
-    first, second = claim.measure(), claim.measure()
-    assert repr(first) == repr(second)
-    assert first._repr_html_() == second._repr_html_()
-    for text in (claim.statement, claim.criterion, "Verdict: holds", *claim.said_by):
-        assert text in repr(first)
-    assert json.loads(json.dumps(first._repr_mimebundle_()[MIME])) == first.record()
-    with pytest.raises(ValueError, match="no claim is named"):
-        claims.measure("nonsense")
+    first, second = (claims.measure("feature_scales")._repr_mimebundle_() for _ in range(2))
+    assert first == second
+    assert "Holds." in first["text/plain"]
+    for text in (ALL["feature_scales"].statement, ALL["feature_scales"].criterion, "10 seeds"):
+        assert text in first["text/html"]
+    assert json.loads(json.dumps(first[MIME])) == first[MIME]
+    with pytest.raises(ValueError, match="no claim is named 'nonsense'; there are act"):
+        claims.measure("feature_scales", "nonsense")
 
 
-def test_html_is_escaped_and_the_verdict_is_a_word():
-    figure = Figure("a < b")
-    claim = Claim(
-        name="made_up",
-        statement='1 < 2 & "3".',
-        said_by=("A & B",),
-        chapter="foundations/rescaling",
-        criterion="Holds if 1 < 2.",
-        experiment=lambda seed: {"key": seed},
-        figures={"key": figure},
-        decide=lambda e: "does not hold here",
-        literature=("Someone 2020, arXiv:2001.00001",),
+def test_claims_of_one_experiment_run_it_once_and_share_a_picture():
+    seen = []
+    shared = Experiment(
+        lambda s: seen.append(s) or {"key": s}, "", picture=lambda r: f"<b>{len(r)}"
     )
-    html = claim.measure()._repr_html_()
-    assert "1 &lt; 2 &amp; " in html
+    both = [replace(claim(replace(ONE, key="key")), name=n, experiment=shared) for n in "ab"]
+    html = Cards(tuple(made.measure() for made in both))._html()
+    assert seen == [0, 1, 2, 3, 4]
+    assert html.count("<b>5") == 1
+    assert re.findall(r'id="claim-(\w)"', html) == ["a", "b"]
+
+
+def test_html_is_escaped_and_says_the_verdict_without_colour():
+    made = claim(Figure("a < b", "key", above=5), papers={"Some & One": "arXiv:2001.00001"})
+    html = Cards((made.measure(),))._html()
+    assert "Is 1 &lt; 2 &amp; " in html
     assert "a &lt; b" in html
-    assert "Verdict: does not hold here" in html
-    assert "nc-claim-fails" in html
-    assert 'href="https://arxiv.org/abs/2001.00001"' in html
+    assert "✕</span>Does not hold here." in html
+    assert ">outside<" in html
+    assert '<a href="https://arxiv.org/abs/2001.00001">Some &amp; One</a>' in html
+
+
+def test_a_picture_shows_where_an_interval_lies():
+    """At 10 and 100 of a logarithmic axis, the bound 5 comes before both."""
+    figure = Figure("ratio", "a", log=True, above=5)
+    html = chart(result([figure], a=(10, 100)))
+    (bound,) = re.findall(r'<line x1="([\d.]+)%" x2="[\d.]+%" y2="100%"', html)
+    low, high = re.findall(r'<line x1="([\d.]+)%" x2="([\d.]+)%" y1="50%"', html)[0]
+    assert 0 < float(bound) < float(low) < float(high) < 100
+    assert f'<rect x="{bound}%" width="{100 - float(bound):.1f}%"' in html
+    assert "rotate(0)" in chart(result([figure], a=(1e30, 1e31)))
+
+
+def test_curves_say_what_they_show():
+    inf = np.inf
+    html = curves("Found.", "rate", {"plain": {0.1: [1, 2, inf], 1: [inf] * 3}, "b": {1: [3]}}, 30)
+    assert "plain: 2 at 0.1, never at 1; b: 3 at 1." in html
 
 
 def notebook(path, *records):
     path.parent.mkdir(parents=True, exist_ok=True)
-    outputs = [
-        {"output_type": "display_data", "data": {MIME: r, "text/plain": ""}} for r in records
-    ]
+    outputs = [{"output_type": "display_data", "data": {MIME: r}} for r in records]
     cells = [{"cell_type": "markdown", "source": ""}, {"cell_type": "code", "outputs": outputs}]
     path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
 
@@ -208,34 +267,22 @@ def two():
 
 
 def record(claim):
-    return Finding(claim, estimates(claim, {"wine": 3.0}), "holds").record()
+    intervals = {figure.key: {"": interval(3.0, 4.0)} for figure in claim.figures}
+    return {claim.name: Result(claim, intervals).record()}
 
 
 def test_ledger_joins_records_with_chapters(tmp_path, two):
-    for claim in two.values():
-        notebook(tmp_path / f"{claim.chapter}.ipynb", record(claim))
+    for made in two.values():
+        notebook(tmp_path / f"{made.chapter}.ipynb", record(made))
     book = Ledger.read(tmp_path, two)
     assert book.problems == []
     html = book._repr_html_()
-    assert "2 of 2 claims measured" in html
-    for claim in two.values():
-        assert f"{claim.chapter}.html#claim-{claim.name}" in html
-        assert claim.statement in html
-        assert claim.statement in repr(book)
-    assert "3.0" in html
-    assert "2 hold, 0 hold only under a condition, 0 do not hold here, 0 not shown" in html
-
-
-def test_the_mean_is_named_as_it_was_taken():
-    claim = ALL["min_max_keeps"]
-    for logs, name in (
-        ((False, False), "(mean and"),
-        ((True, True), "(geometric mean and"),
-        ((True, False), "(mean (of ratios and rates: geometric) and"),
-    ):
-        figures = {str(i): Figure("ratio", log=log) for i, log in enumerate(logs)}
-        made_up = replace(claim, figures=figures)
-        assert name in repr(Finding(made_up, estimates(made_up, {}), "holds"))
+    assert "2 of 2 claims measured: 2 hold, 0 hold only in some cases, 0 do not hold" in html
+    for made in two.values():
+        assert f"{made.chapter}.html#claim-{made.name}" in html
+        assert made.statement in html
+        assert made.statement in repr(book)
+    assert html.count('class="nc-row nc-axis"') == 2
 
 
 def test_ledger_complains(tmp_path, two):
@@ -245,11 +292,22 @@ def test_ledger_complains(tmp_path, two):
     assert "0 of 2 claims measured" in repr(book)
     assert f"not measured yet in {scales.chapter}" in book._repr_html_()
 
-    notebook(tmp_path / f"{scales.chapter}.ipynb", record(scales) | {"criterion": "another"})
-    notebook(tmp_path / "elsewhere.ipynb", record(keeps), record(keeps) | {"name": "forgotten"})
-    problems = Ledger.read(tmp_path, two).problems
+    notebook(tmp_path / f"{scales.chapter}.ipynb", record(scales))
+    notebook(tmp_path / "elsewhere.ipynb", record(keeps), {"forgotten": {}})
+    broken = replace(scales, figures=(replace(scales.figures[0], above=3.5),))
+    problems = Ledger.read(tmp_path, two | {scales.name: broken}).problems
     assert problems == [
-        f"feature_scales: its criterion changed since {scales.chapter} was executed.",
+        f"feature_scales: it changed since {scales.chapter} was executed.",
         f"min_max_keeps: expected once, in {keeps.chapter}; found in elsewhere.",
         "forgotten: stored in a chapter, but no such claim.",
     ]
+
+
+def test_the_book_is_in_order_and_a_bent_criterion_changes_its_verdict():
+    entries = claims.ledger(BOOK).entries
+    assert not claims.ledger(BOOK).problems
+    faster = next(e.result for e in entries if e.claim.name == "five_to_ten_times_faster")
+    for bound, verdict in ((5, Verdict.OPEN), (20, Verdict.FAILS), (2, Verdict.HOLDS)):
+        first, *rest = faster.claim.figures
+        bent = replace(faster.claim, figures=(replace(first, above=bound), *rest))
+        assert replace(faster, claim=bent).verdict is verdict

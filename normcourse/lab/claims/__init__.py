@@ -1,18 +1,22 @@
 """Claims, measured: what people say about normalization, tried on real data.
 
 Each chapter's claims are a module of this package with a list ``CLAIMS``, named in ``CHAPTERS``. A
-chapter shows ``measure("name")``; the ledger collects what the executed chapters store.
+chapter shows ``measure("name")``, or several claims of one experiment as one card; the ledger
+collects what the executed chapters store.
 """
 
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
 from normcourse.lab.claims.ledger import Ledger
-from normcourse.lab.claims.record import Claim, Estimate, Figure, Finding
+from normcourse.lab.claims.record import Claim, Experiment, Figure, Result, Verdict
+from normcourse.lab.claims.show import Cards
 
-__all__ = ["Claim", "Estimate", "Figure", "Finding", "claims", "ledger", "measure"]
+__all__ = ["Claim", "Experiment", "Figure", "Result", "Verdict", "claims", "ledger", "measure"]
 
-CHAPTERS = ("why_normalize", "rescaling", "batch_norm")  # those with claims, in reading order
+# The pages with claims, in reading order; the module of a page's claims has the page's name.
+CHAPTERS = ("foundations/why_normalize", "foundations/rescaling", "activations/batch_norm")
 
 
 @cache
@@ -20,19 +24,24 @@ def claims():
     """All claims of the course, {name: Claim}, in the order of the book."""
     found = {}
     for chapter in CHAPTERS:
-        for claim in import_module(f"{__name__}.{chapter}").CLAIMS:
+        for claim in import_module(f"{__name__}.{chapter.split('/')[-1]}").CLAIMS:
             if claim.name in found:
                 raise ValueError(f"two claims are named {claim.name!r}.")
-            found[claim.name] = claim
+            found[claim.name] = replace(claim, chapter=chapter)
     return found
 
 
-@cache
-def measure(name):
-    """Run the experiment of the claim ``name`` and return its :class:`Finding`."""
-    if name not in claims():
-        raise ValueError(f"no claim is named {name!r}; there are {', '.join(sorted(claims()))}.")
-    return claims()[name].measure()
+def measure(*names):
+    """Try the claims of these names and show what was found, as one card.
+
+    An experiment runs once, however many claims it tries.
+    """
+    for name in names:
+        if name not in claims():
+            raise ValueError(
+                f"no claim is named {name!r}; there are {', '.join(sorted(claims()))}."
+            )
+    return Cards(tuple(claims()[name].measure() for name in names))
 
 
 def ledger(root):

@@ -1,52 +1,184 @@
-"""A claim, the experiment that tries it, and what was found."""
+"""A claim, the experiment that tries it, and the verdict that follows from what was measured."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
-from html import escape
+from typing import NamedTuple
 
 import numpy as np
 
-from normcourse.palette import ACCENT, INK
+__all__ = ["Claim", "Experiment", "Figure", "Interval", "Result", "State", "Verdict"]
 
-__all__ = [
-    "ARTICLE",
-    "COURSE",
-    "GUIDE",
-    "LESSON",
-    "SURVEY",
-    "Claim",
-    "Estimate",
-    "Figure",
-    "Finding",
-]
 
-MIME = "application/vnd.normcourse.claim+json"
+class State(Enum):
+    """Where an interval lies: in the region that the claim needs, outside it, or across a bound."""
 
-# Who says it: widely read introductions to the subject.
-ARTICLE = "“The 5 Normalization Techniques” (Mustafa, Towards AI)"
-COURSE = "“Normalization in Deep Learning” (course page)"
-SURVEY = "survey of normalization techniques (Schneppat)"
-LESSON = "“Normalization techniques: stabilizing neural networks” (interactive lesson)"
-GUIDE = "guide to normalization with formulas and a decision table"
+    OUTSIDE = "outside"
+    ACROSS = "straddles"
+    INSIDE = "inside"
+
+
+class Verdict(Enum):
+    """What the intervals of a claim add up to."""
+
+    HOLDS = "Holds"
+    PARTLY = "Holds only for"
+    FAILS = "Does not hold here"
+    OPEN = "Not shown"
+
+
+class Interval(NamedTuple):
+    """Mean and 95 % interval over ``runs`` seeds, rounded as they are printed.
+
+    Verdict, chart and text follow from these rounded numbers, so they cannot disagree, and
+    another processor's last digits change none of them. All three are None where ``missing`` of
+    the runs have no finite number.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    runs: int
+    missing: int = 0
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number that an experiment returns for each seed: what it is and how it is averaged.
+    """Numbers of an experiment on one axis, and where the claim needs them to lie.
+
+    One of ``above``, ``below``, ``between`` and ``outside`` is the criterion. A figure without
+    one is context: it stands in the folded part and decides nothing.
 
     Args:
-        label: what was measured, with its unit.
+        label: what was measured.
+        key: of the number, or of the {row: number}, in what the experiment returns.
         log: geometric mean and its interval, for ratios and learning rates.
         unit: "%" or "pts" (points) shows a share, or a difference of shares, times 100.
-        missing: what to call a number that is not finite.
+        above, below: the bound.
+        between, outside: both bounds.
+        when: the case that a row speaks about, "{}" being its name. The claim may hold in some
+            cases only; where the case is empty, it is needed in all.
+        premise: without it the experiment shows nothing, neither for the claim nor against it.
+        grid: step of the grid that the number was found on, as a factor; widens the interval.
     """
 
     label: str
+    key: str
     log: bool = False
     unit: str = ""
-    missing: str = "not reached"
+    above: float | None = None
+    below: float | None = None
+    between: tuple[float, float] | None = None
+    outside: tuple[float, float] | None = None
+    when: str = "{}"
+    premise: bool = False
+    grid: float = 1.0
+
+    def __post_init__(self):
+        given = (self.above, self.below, self.between, self.outside)
+        if sum(c is not None for c in given) > 1:
+            raise ValueError(f"{self.label!r} has several criteria; give one, or one Figure each.")
+        if self.grid != 1 and not self.log:
+            raise ValueError(f"{self.label!r}: grid is a factor, which needs log=True.")
+
+    @property
+    def region(self):
+        """The open intervals (low, high) in which the claim needs the number; none: context."""
+        if self.between:
+            return [self.between]
+        below, above = self.outside or (self.below, self.above)
+        ends = (-math.inf, below), (above, math.inf)
+        return [end for end in ends if None not in end]
+
+    @property
+    def criterion(self):
+        """The region in words."""
+        if self.between:
+            return "between {} and {}".format(*map(self.text, self.between))
+        return " or ".join(
+            f"below {self.text(high)}" if low == -math.inf else f"above {self.text(low)}"
+            for low, high in self.region
+        )
+
+    def state(self, interval):
+        """Where an interval lies; one that touches a bound shows nothing."""
+        if interval.missing:
+            return State.ACROSS
+        if any(low < interval.low and interval.high < high for low, high in self.region):
+            return State.INSIDE
+        out = all(interval.high < low or high < interval.low for low, high in self.region)
+        return State.OUTSIDE if out else State.ACROSS
+
+    def interval(self, values):
+        """The :class:`Interval` of one number per seed, Student's t."""
+        from scipy.special import stdtrit
+
+        with np.errstate(all="ignore"):
+            values = np.log(values) if self.log else np.array(values, float)
+        n, missing = len(values), int((~np.isfinite(values)).sum())
+        if missing:
+            return Interval(None, None, None, n, missing)
+        mean, half = values.mean(), stdtrit(n - 1, 0.975) * values.std(ddof=1) / n**0.5
+        three = np.array([mean, mean - half, mean + half])
+        if self.log:
+            three = np.exp(three) * [1, 1 / self.grid, self.grid]
+        return Interval(*map(self._rounded, three.tolist()), n)
+
+    def _rounded(self, value):
+        """Whole percent, or two significant digits; what is left of rounding is no finding."""
+        if self.unit:
+            return round(value, 2) + 0.0  # no -0
+        return 0.0 if abs(value) < 1e-14 and not self.log else float(f"{value:.1e}")
+
+    def text(self, value, unit=True):
+        """A number as the course prints it."""
+        text = f"{100 * value if self.unit else value:g}"
+        mantissa, _, exponent = text.partition("e")
+        if exponent:
+            power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
+            text = power if mantissa == "1" else f"{mantissa}·{power}"
+        text = text.replace("-", "−")
+        return f"{text}\u00a0{self.unit}" if self.unit and unit else text
+
+    def texts(self, interval):
+        """Mean, and "low … high"; or how many runs have no number, and nothing."""
+        if interval.missing:
+            count = "all" if interval.missing == interval.runs else f"{interval.missing} of"
+            return f"no number in {count} {interval.runs} runs", ""
+        low, high = (self.text(end, unit=False) for end in interval[1:3])
+        return self.text(interval.mean), f"{low}\u00a0…\u00a0{high}"
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is run for each seed, once, however many claims it tries.
+
+    Args:
+        run: seed -> {key: number, or {row: number}}.
+        setting: data, network and what is measured, in a few words.
+        seeds: at least 5.
+        picture: runs -> html, one picture over all claims of the experiment.
+    """
+
+    run: Callable
+    setting: str
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    picture: Callable | None = None
+
+    def __post_init__(self):
+        if len(set(self.seeds)) < 5:
+            raise ValueError(f"seeds must be at least 5 different ones, got {self.seeds}.")
+
+    @cached_property
+    def runs(self):
+        """What each seed gave."""
+        with np.errstate(all="ignore"):
+            return [self.run(seed) for seed in self.seeds]
 
 
 @dataclass(frozen=True)
@@ -55,238 +187,133 @@ class Claim:
 
     Args:
         name: snake_case, unique in the course.
-        statement: in the words people use.
-        said_by: the sources.
-        chapter: page of the book, such as "activations/batch_norm".
-        criterion: what the figures must show for which verdict, written before the first run.
-        experiment: seed -> {key: number}, one entry per entry of ``figures``.
-        figures: {key: Figure}, what the experiment measures.
-        decide: {key: Estimate} -> verdict; starts with "holds", "does not hold" or "not shown".
-        seeds: at least 5.
-        literature: primary sources, "Authors year, arXiv:id".
-        revision: what was changed after a first run, and why; shown with the criterion.
+        statement: one sentence, in the words people use.
+        experiment: what tries it.
+        figures: what is read from the experiment, and what the claim needs of it.
+        papers: primary sources, {"Authors year": "arXiv:id" or a full address}.
+        revision: what was changed after a first run, and why.
+        chapter: the page it stands on; filled in by :func:`normcourse.lab.claims.claims`.
     """
 
     name: str
     statement: str
-    said_by: tuple[str, ...]
-    chapter: str
-    criterion: str
-    experiment: Callable = field(repr=False)
-    figures: dict[str, Figure] = field(repr=False)
-    decide: Callable = field(repr=False)
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    literature: tuple[str, ...] = ()
+    experiment: Experiment = field(repr=False)
+    figures: tuple[Figure, ...] = field(repr=False)
+    papers: dict[str, str] = field(default_factory=dict)
     revision: str = ""
+    chapter: str = ""
 
     def __post_init__(self):
-        if len(self.seeds) < 5:
-            raise ValueError(f"{self.name} needs at least 5 seeds, got {len(self.seeds)}.")
-
-    def measure(self):
-        """Run the experiment for each seed and decide: a :class:`Finding`."""
-        with np.errstate(all="ignore"):
-            runs = [self.experiment(seed) for seed in self.seeds]
-        estimates = {
-            key: Estimate(figure, tuple(float(run[key]) for run in runs))
-            for key, figure in self.figures.items()
-        }
-        return Finding(self, estimates, self.decide(estimates))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure over seeds: mean and 95 % Student t interval.
-
-    If ``figure.log`` they are taken of the logarithm, which makes the mean geometric.
-
-    ``mean``, ``low`` and ``high`` are NaN where some run has no finite number.
-    """
-
-    figure: Figure
-    values: tuple[float, ...]
+        if not any(figure.region and not figure.premise for figure in self.figures):
+            raise ValueError(f"{self.name} has no criterion: give a figure above=, below=, ….")
 
     @property
-    def finite(self):
-        """How many runs have a finite number."""
-        return sum(map(math.isfinite, self.values))
+    def criterion(self):
+        """What must be measured for which verdict, in words."""
 
-    @cached_property
-    def _interval(self):
-        from scipy.special import stdtrit
+        def needs(premise):
+            found = (f for f in self.figures if f.region and f.premise == premise)
+            return "; ".join(f"{f.label} {f.criterion}" for f in found)
 
-        n = len(self.values)
-        if self.finite < n:
-            return math.nan, math.nan, math.nan
-        values = np.log(self.values) if self.figure.log else np.array(self.values)
-        mean, half = values.mean(), stdtrit(n - 1, 0.975) * values.std(ddof=1) / n**0.5
-        three = np.array([mean, mean - half, mean + half])
-        return tuple(map(float, np.exp(three) if self.figure.log else three))
+        premise = f"Shows something only with {needs(True)}. " if needs(True) else ""
+        return (
+            f"{premise}Holds if each interval lies in its region: {needs(False)}. Does not hold "
+            "here if one lies outside, not shown if one straddles a bound; of several cases, holds "
+            "only for those whose intervals lie inside."
+        )
 
-    mean = property(lambda self: self._interval[0])
-    low = property(lambda self: self._interval[1])
-    high = property(lambda self: self._interval[2])
-
-    def texts(self):
-        """(figure, interval) as the course prints them: two significant digits."""
-        runs = len(self.values)
-        if self.finite < runs:
-            count = "all" if self.finite == 0 else f"{runs - self.finite} of"
-            return f"{self.figure.missing} in {count} {runs} runs", "–"
-        mean, low, high = (_digits(v, self.figure) for v in self._interval)
-        same = max(self.values) - min(self.values) <= 1e-9 * abs(self.values[0])
-        return mean, "every run the same" if same else f"{low}\u00a0…\u00a0{high}"
-
-    def __str__(self):
-        mean, interval = self.texts()
-        return f"{mean} [{interval}]" if "…" in interval else f"{mean} ({interval})"
-
-
-def _digits(value, figure):
-    """Two significant digits, or whole percent: what no other CPU's rounding changes."""
-    if figure.unit:
-        return f"{round(100 * value):d}\u00a0{figure.unit}".replace("-", "−")
-    if value == 0 or (abs(value) < 1e-14 and not figure.log):  # rounding is no finding
-        return "0"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    decimals = 1 - int(exponent)
-    if -4 < int(exponent) < 4:
-        text = f"{round(value, decimals):.{max(0, decimals)}f}"
-    else:
-        text = f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    return text.replace("-", "−")
-
-
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-# :where() has no specificity: any rule of the page wins over these.
-_STYLE = """<style>
-:where(.nc-claim) { border-left: .25rem solid; margin: 1rem 0; padding: .1rem 1rem; }
-:where(.nc-claim a) { color: inherit; }
-:where(.nc-claim blockquote) { background: none; border: 0; margin: .4rem 0; padding: 0;
-  font-size: 1.1em; }
-:where(.nc-claim p) { margin: .4rem 0; }
-:where(.nc-claim table) { border-collapse: collapse; margin: .6rem 0; font-size: .95em; }
-:where(.nc-claim :is(th, td)) { text-align: left; padding: .2rem 1.2rem .2rem 0; border: 0;
-  background: none; font-variant-numeric: tabular-nums; vertical-align: baseline; }
-:where(.nc-claim tbody th) { font-weight: 400; }
-:where(.nc-claim thead) { border-bottom: 1px solid currentColor; }
-</style>"""
+    def measure(self):
+        """Run the experiment, unless it was, and read off the :class:`Result`."""
+        intervals = {}
+        for figure in self.figures:
+            runs = [run[figure.key] for run in self.experiment.runs]
+            runs = [run if isinstance(run, dict) else {"": run} for run in runs]
+            intervals[figure.key] = {
+                row: figure.interval([float(run[row]) for run in runs]) for row in runs[0]
+            }
+        return Result(self, intervals)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What an experiment found: estimates by key, and the verdict that the criterion gives."""
+class Result:
+    """What an experiment gave for a claim: {key: {row: Interval}}, and what they add up to."""
 
     claim: Claim
-    estimates: dict[str, Estimate]
-    verdict: str
+    intervals: dict[str, dict[str, Interval]]
 
-    def rows(self):
-        """(label, figure, interval) of each estimate, as text."""
-        return [(e.figure.label, *e.texts()) for e in self.estimates.values()]
+    @property
+    def judged(self):
+        """(figure, row, interval, state) of each number with a criterion."""
+        for figure in self.claim.figures:
+            for row, interval in self.intervals[figure.key].items() if figure.region else ():
+                yield figure, row, interval, figure.state(interval)
+
+    @property
+    def premise(self):
+        """The state of all that is needed to show anything."""
+        return _all(state for figure, *_, state in self.judged if figure.premise)
+
+    @property
+    def cases(self):
+        """{case: state of the claim in it}, what all need included; {"": state} of no case."""
+        found = {"": []}
+        for figure, row, _, state in self.judged:
+            if not figure.premise:
+                found.setdefault(figure.when.format(row), []).append(state)
+        common = found.pop("")
+        return {case: _all([*common, *own]) for case, own in (found or {"": ()}).items()}
+
+    @property
+    def verdict(self):
+        """The :class:`Verdict`."""
+        states = set(self.cases.values())
+        if self.premise is not State.INSIDE:
+            return Verdict.OPEN
+        if State.INSIDE in states:
+            return Verdict.HOLDS if len(states) == 1 else Verdict.PARTLY
+        return Verdict.FAILS if states == {State.OUTSIDE} else Verdict.OPEN
+
+    @property
+    def sentence(self):
+        """The verdict in words, for instance "Holds only for batches of 2 samples"."""
+        held, left = (
+            [case for case, found in self.cases.items() if found is state]
+            for state in (State.INSIDE, State.ACROSS)
+        )
+        also = ""
+        if self.verdict is Verdict.PARTLY:
+            also = f" {_listed(held)}" + (f"; not shown for {_listed(left)}" if left else "")
+        if self.verdict is Verdict.OPEN:
+            met = self.premise is State.INSIDE
+            also = ": an interval straddles its bound" if met else ": the premise is not met"
+        return self.verdict.value + also
 
     def record(self):
-        """What the ledger reads from a chapter's stored output: text and nothing else."""
-        claim = self.claim
+        """What the ledger reads from a chapter's stored output: text and rounded numbers."""
         return {
-            "name": claim.name,
-            "statement": claim.statement,
-            "criterion": claim.criterion,
-            "figures": [list(row) for row in self.rows()],
-            "runs": len(claim.seeds),
-            "verdict": self.verdict,
+            "statement": self.claim.statement,
+            "criterion": self.claim.criterion,
+            "intervals": {  # lists, because a notebook sorts the keys of what it stores
+                key: [[row, *interval] for row, interval in rows.items()]
+                for key, rows in self.intervals.items()
+            },
+            "verdict": self.sentence,
         }
 
     def __repr__(self):
-        claim, rows = self.claim, self.rows()
-        width = max(len(label) for label, _, _ in rows)
-        wide = max(len(figure) for _, figure, _ in rows)
-        return "\n".join(
-            [
-                f"Claim: {claim.statement}",
-                f"Said by: {'; '.join(claim.said_by)}",
-                f"Criterion: {claim.criterion}",
-                *([f"Revised: {claim.revision}"] if claim.revision else []),
-                f"Measured ({self._interval_note()}):",
-                *(f"  {label:{width}}  {figure:{wide}}  {i}".rstrip() for label, figure, i in rows),
-                f"Verdict: {self.verdict}",
-                *([f"Literature: {'; '.join(claim.literature)}"] if claim.literature else []),
-            ]
-        )
-
-    def _repr_html_(self):
-        claim = self.claim
-        label = escape(f"Claim: {claim.statement}", quote=True)
-        accent = ACCENT.get(claim.chapter.split("/")[-1], INK)
-        return "\n".join(
-            [
-                _STYLE,
-                f'<article class="nc-claim {kind(self.verdict)}" id="claim-{claim.name}"'
-                f' aria-label="{label}" style="border-color: {accent}">',
-                f'<blockquote class="nc-claim-statement">{escape(claim.statement)}</blockquote>',
-                f'<p class="nc-claim-source">Said by: {escape("; ".join(claim.said_by))}</p>',
-                f'<p class="nc-claim-criterion"><b>Criterion.</b> {escape(claim.criterion)}</p>',
-                revision(claim),
-                _figures_table(self.rows(), self._interval_note()),
-                f'<p class="nc-claim-verdict"><b>Verdict: {escape(self.verdict)}.</b></p>',
-                literature(claim),
-                "</article>",
-            ]
-        )
-
-    def _interval_note(self):
-        logs = [figure.log for figure in self.claim.figures.values()]
-        mean = "geometric mean" if all(logs) else "mean"
-        if any(logs) and not all(logs):
-            mean = "mean (of ratios and rates: geometric)"
-        return f"{mean} and 95 % t interval over {len(self.claim.seeds)} seeds"
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return {
-            "text/plain": repr(self),
-            "text/html": self._repr_html_(),
-            MIME: self.record(),
-        }
+        lines = [f"{self.claim.statement} {self.sentence}."]
+        for figure, row, interval, state in self.judged:
+            mean, spread = figure.texts(interval)
+            name = f"{figure.label}: {row}" if row else figure.label
+            number = f"{mean} [{spread}]" if spread else mean
+            lines.append(f"  {name}: {number}, {state.value}: {figure.criterion}")
+        return "\n".join(lines)
 
 
-def kind(verdict):
-    """The css class of a verdict."""
-    if verdict.startswith("holds only if"):
-        return "nc-claim-partly"
-    if verdict.startswith("not shown"):
-        return "nc-claim-open"
-    return "nc-claim-holds" if verdict.startswith("holds") else "nc-claim-fails"
+def _all(states):
+    """The state of what needs all of ``states``: that of the worst."""
+    return min(states, key=list(State).index, default=State.INSIDE)
 
 
-def _figures_table(rows, note):
-    """An html table of (label, figure, interval) rows."""
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(label)}</th><td>{escape(figure)}</td>'
-        f"<td>{escape(interval)}</td></tr>"
-        for label, figure, interval in rows
-    )
-    return (
-        f'<table class="nc-claim-figures">\n<thead><tr><th scope="col">{escape(note)}</th>'
-        '<th scope="col">figure</th><th scope="col">interval</th></tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table>"
-    )
-
-
-def revision(claim):
-    """What was changed after a first run, as html; empty where nothing was."""
-    if not claim.revision:
-        return ""
-    return f'<p class="nc-claim-revision"><b>Revised.</b> {escape(claim.revision)}</p>'
-
-
-def literature(claim):
-    """The claim's primary sources as html, arXiv ids linked; empty where there are none."""
-    if not claim.literature:
-        return ""
-    links = []
-    for source in claim.literature:
-        text, _, arxiv = source.partition("arXiv:")
-        url = f'<a href="https://arxiv.org/abs/{arxiv}">arXiv:{arxiv}</a>' if arxiv else ""
-        links.append(escape(text) + url)
-    return f'<p class="nc-claim-literature">Literature: {"; ".join(links)}</p>'
+def _listed(names):
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
