@@ -1,0 +1,116 @@
+"""Lets code cells run on the page, in Python for the browser.
+
+- The runtime is copied from ``run_runtime`` (``make site`` gets it, see normcourse/lab/runtime.py)
+  and nothing of it is loaded before a reader asks.
+- Cells say what they are by their tags: ``setup`` is run before the others, ``stub`` is where a
+  learner writes, ``check`` judges the stub above it, ``scoreboard`` sums up, ``try`` is a cell of
+  a chapter that may be changed and run.
+- Without the runtime a page says so, and what else there is.
+"""
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from html import escape
+from pathlib import Path
+
+from normcourse.lab import runtime
+
+ROOT = Path(runtime.__file__).parents[2]
+CELL = re.compile(r'<div class="cell tag_(?:setup|stub|try)\b')
+SCRIPTS = "run.js", "worker.js"
+# What is imported decides what is packed, not a list that would grow old.
+MODULES = """
+import sys, normcourse.lab.cells
+print(*(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "normcourse"), sep="\\n")
+"""
+
+
+def setup(app):
+    app.add_config_value("run_runtime", str(Path(sys.prefix, "pyodide")), "html", str)
+    app.connect("builder-inited", write_runtime)
+    app.connect("html-page-context", adapt_page)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write_runtime(app):
+    """Copy the runtime and pack the package, under names that change with their content."""
+    app.run_settings = None
+    source = app.config.run_runtime
+    if app.builder.format != "html" or not source or not runtime.is_complete(source):
+        return
+    static = Path(app.outdir, "_static")
+    target = static / f"pyodide-{runtime.VERSION}"
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    package = packed_package()
+    name = f"normcourse-{digest(package)}.zip"
+    for old in static.glob("normcourse-*.zip"):
+        old.unlink()
+    (static / name).write_bytes(package)
+    sent = sum(file.sent for file in runtime.FILES.values()) + len(package)
+    app.run_settings = {
+        "pyodide": f"_static/{target.name}/",
+        "package": f"_static/{name}",
+        "worker": f"_static/worker.js?v={digest(read_asset(app, 'worker.js'))}",
+        # The browser counts bytes as they are, a reader pays for them as they are sent.
+        "bytes": sum(
+            file.size for name, file in runtime.FILES.items() if not name.endswith(".js")
+        ),
+        "megabytes": round(sent / 1e6),
+    }
+
+
+def packed_package():
+    """A zip archive of what ``normcourse.lab.cells`` imports of the package, the same each time."""
+    command = [sys.executable, "-c", MODULES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(map(Path, done.stdout.splitlines())):
+            name = file.relative_to(ROOT).as_posix()
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def read_asset(app, name):
+    folders = (Path(app.confdir, folder) for folder in app.config.html_static_path)
+    return next(f / name for f in folders if (f / name).exists()).read_bytes()
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def adapt_page(app, pagename, templatename, context, doctree):
+    body = context.get("body", "")
+    first = CELL.search(body)
+    if not first:
+        return
+    notebook = context["pathto"](f"_sources/{context['sourcename']}", True)
+    if app.run_settings is None:
+        where = first.start()
+        context["body"] = body[:where] + without_runtime(notebook) + body[where:]
+        return
+    settings = app.run_settings | {"name": pagename.removeprefix("book/"), "notebook": notebook}
+    for key in ("pyodide", "package", "worker"):
+        settings[key] = context["pathto"](settings[key], True)
+    script = json.dumps(settings).replace("<", "\\u003c")
+    context["body"] = f'{body}<script type="application/json" id="nc-run">{script}</script>'
+    app.add_js_file("run.js", type="module")
+    app.add_css_file("run.css")
+
+
+def without_runtime(notebook):
+    return (
+        '<div class="admonition note nc-without-runtime">'
+        '<p class="admonition-title">The code of this page cannot be run here</p>'
+        "<p>This site was built without Python for the browser. "
+        f'<a href="{escape(notebook)}" download>Download this page as a notebook</a> and open it '
+        'where the course is installed; from its repository, <code class="literal">make lab'
+        "</code> opens all of them in JupyterLab.</p></div>"
+    )
