@@ -7,20 +7,27 @@ const settings = JSON.parse(element.textContent);
 const address = (path) => new URL(path, document.baseURI).href;
 const INDENT = 4;
 
+// An element with properties; what HTML writes with a hyphen, and the role, are attributes.
 function make(tag, properties = {}, ...children) {
-  const { dataset, ...rest } = properties;
-  const made = Object.assign(document.createElement(tag), rest);
-  for (const [name, value] of Object.entries(rest)) if (/^aria|^role$/.test(name)) made.setAttribute(name, value);
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (/-|^role$/.test(name)) made.setAttribute(name, value);
+    else made[name] = value;
+  }
   made.append(...children);
   return made;
 }
 
+const button = (text, act, more) => make("button", { type: "button", textContent: text, onclick: act, ...more });
+
 // Python -----------------------------------------------------------------------------------------
+
+const NOBODY = { loading() {}, printed() {} };
 
 class Python {
   #worker;
   #ready;
-  #heard = {}; // what the run that waits wants to hear of
+  #heard = NOBODY; // the run that waits, and what it wants to hear of
   #queue = Promise.resolve();
 
   // Answers for one run; the others wait for their turn.
@@ -32,6 +39,7 @@ class Python {
 
   async #run(request, heard) {
     this.#heard = heard;
+    if (!("ncPython" in document.documentElement.dataset)) heard.loading(0);
     await this.#start();
     heard.running();
     const seconds = Number(element.dataset.deadline ?? 10);
@@ -81,7 +89,8 @@ class Python {
   #stop() {
     this.#worker?.terminate();
     this.#worker = this.#ready = undefined;
-    this.#heard.failed = undefined;
+    this.#heard = NOBODY;
+    delete document.documentElement.dataset.ncPython;
   }
 }
 
@@ -105,7 +114,9 @@ class Store {
   read() {
     if (!this.works) return this.#data;
     try {
-      return { ...structuredClone(EMPTY), ...JSON.parse(localStorage.getItem(this.#key)) };
+      const stored = JSON.parse(localStorage.getItem(this.#key)) ?? {};
+      const fits = ([part, value]) => value && typeof value === typeof EMPTY[part];
+      return { ...structuredClone(EMPTY), ...Object.fromEntries(Object.entries(stored).filter(fits)) };
     } catch {
       return structuredClone(this.#data);
     }
@@ -147,16 +158,16 @@ function report(html) {
 // A text area that knows Python's indentation. Tab is left to the browser: it moves on.
 class Editor {
   constructor(label, text, changed, run) {
-    this.lines = make("div", { className: "nc-lines", ariaHidden: "true" });
+    this.lines = make("div", { className: "nc-lines", "aria-hidden": "true" });
     this.area = make("textarea", {
-      ariaLabel: label,
+      "aria-label": label,
+      "aria-describedby": "nc-keys",
       autocapitalize: "off",
       autocomplete: "off",
+      autocorrect: false,
       spellcheck: false,
       wrap: "off",
     });
-    this.area.setAttribute("autocorrect", "off");
-    this.area.setAttribute("aria-describedby", "nc-keys");
     this.root = make("div", { className: "nc-editor" }, this.lines, this.area);
     this.area.value = text;
     this.area.addEventListener("input", () => {
@@ -242,19 +253,18 @@ class Cell {
       (text) => this.#changed(text),
       () => this.run(),
     );
-    const button = (text, act, more) => make("button", { type: "button", textContent: text, onclick: act, ...more });
     this.button = button(check ? "Run and check" : "Run it here", () => this.run(), { className: "nc-run" });
     this.reset = button("Reset", () => this.#reset());
     this.undo = button("Undo reset", () => this.#undo(), { hidden: true });
     this.status = make("p", { className: "nc-status", role: "status" });
-    this.bar = make("progress", { max: 1, value: 0, ariaLabel: "Python is loading" });
+    this.bar = make("progress", { max: 1, value: 0, "aria-label": "Python is loading" });
     this.share = make("span");
     this.progress = make("div", { className: "nc-progress", hidden: true }, this.bar, this.share);
-    this.output = make("div", { className: "nc-output", hidden: true, tabIndex: 0, role: "region", ariaLabel: "Output" });
+    this.output = make("div", { className: "nc-output", hidden: true, tabIndex: 0, role: "region", "aria-label": "Output" });
     this.report = make("div", { className: "nc-report" });
     this.root = make(
       "section",
-      { className: "nc-cell", ariaLabel: check ? `Exercise ${this.name}` : "Code to try" },
+      { className: "nc-cell", "aria-label": check ? `Exercise ${this.name}` : "Code to try" },
       this.editor.root,
       make("div", { className: "nc-actions" }, this.button, this.reset, this.undo, make("span", {
         className: "nc-cost",
@@ -284,15 +294,15 @@ class Cell {
   #show(kept) {
     this.report.replaceChildren(...report(kept?.html ?? this.invitation ?? ""));
     this.checked = kept?.code;
-    this.status.textContent = kept ? kept.title : "";
+    this.#say(kept ? kept.title.replace(/^\w+: (.)/, (_, first) => first.toUpperCase()) : "");
     this.#aged();
   }
 
   // A report is about the code that was checked.
-  #aged() {
-    const old = this.checked !== undefined && this.checked !== this.editor.text;
+  #aged(failed = false) {
+    const old = this.checked !== undefined && (failed || this.checked !== this.editor.text);
     this.root.classList.toggle("nc-aged", old);
-    if (old) this.status.textContent = "Changed since the last check.";
+    if (old && !failed) this.#say("Changed since the last check.");
   }
 
   #changed(text) {
@@ -327,11 +337,11 @@ class Cell {
     this.output.hidden = false;
     for (const [where, text] of entries) {
       const last = this.output.lastElementChild;
-      const goesOn = last?.where === where && !last.lastElementChild.textContent.endsWith("\n");
-      if (goesOn) last.lastElementChild.append(text);
+      if (last?.where === where) last.querySelector("pre").append(text);
       else {
-        const line = make("div", {}, make("span", { textContent: where }), make("pre", { textContent: text }));
-        this.output.append(Object.assign(line, { where }));
+        const line = make("div", { where }, make("pre", { textContent: text }));
+        if (where) line.prepend(make("span", { textContent: where }));
+        this.output.append(line);
       }
     }
   }
@@ -339,10 +349,11 @@ class Cell {
   async run() {
     if (this.busy) return;
     this.busy = true;
-    this.button.ariaDisabled = "true";
+    this.button.setAttribute("aria-disabled", "true");
     this.output.replaceChildren();
     this.output.hidden = true;
     this.#say("Waiting for Python.");
+    this.root.classList.remove("nc-aged");
     const code = this.editor.text;
     const heard = {
       loading: (share) => {
@@ -360,11 +371,11 @@ class Cell {
       this.#finish(await python.run(() => this.#request(code), heard), code);
     } catch (reason) {
       this.#say(String(reason));
-      this.root.classList.add("nc-aged");
+      this.#aged(true);
     }
     this.progress.hidden = true;
     this.busy = false;
-    this.button.ariaDisabled = null;
+    this.button.removeAttribute("aria-disabled");
   }
 
   #request(code) {
@@ -385,7 +396,7 @@ class Cell {
     if (error) {
       this.#print([["", error]]);
       this.#say(`${this.check ? "Not checked: the code" : "The code"} ended with an error.`);
-      this.root.classList.add("nc-aged");
+      this.#aged(true);
     } else if (!this.check) this.#say(this.output.hidden ? "Done. Nothing was printed." : "Done.");
     store.change((kept) => {
       if (html && this.check) kept.reports[this.name] = { html, title, code };
@@ -402,11 +413,10 @@ class Scoreboard {
   constructor(cell) {
     this.source = sourceOf(cell);
     this.place = make("div", { className: "nc-report" }, ...report(cell.querySelector(".nc-check").outerHTML));
-    const button = (text, act) => make("button", { type: "button", textContent: text, onclick: act });
     cell.replaceWith(
       make(
         "section",
-        { className: "nc-cell nc-scoreboard", ariaLabel: "Points" },
+        { className: "nc-cell nc-scoreboard", "aria-label": "Points" },
         this.place,
         make(
           "div",

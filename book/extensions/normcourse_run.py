@@ -1,10 +1,12 @@
 """Lets code cells run on the page, in Python for the browser.
 
-- The runtime is copied from ``run_runtime`` (``make site`` gets it, see normcourse/lab/runtime.py)
-  and nothing of it is loaded before a reader asks.
-- Cells say what they are by their tags: ``setup`` is run before the others, ``stub`` is where a
-  learner writes, ``check`` judges the stub above it, ``scoreboard`` sums up, ``try`` is a cell of
-  a chapter that may be changed and run.
+- ``make site`` gets the runtime (normcourse/lab/runtime.py); here it is
+  copied. A page loads nothing of it before a reader asks.
+- Cells say by their tags what they are: ``setup`` runs before the others,
+  ``stub`` is where a learner writes, ``check`` judges the stub above it,
+  ``scoreboard`` sums up, and ``try`` marks a cell of a chapter that may be
+  changed and run: it needs NumPy alone, and no cell above that is not
+  tagged.
 - Without the runtime a page says so, and what else there is.
 """
 
@@ -23,26 +25,36 @@ from normcourse.lab import runtime
 
 ROOT = Path(runtime.__file__).parents[2]
 CELL = re.compile(r'<div class="cell tag_(?:setup|stub|try)\b')
-SCRIPTS = "run.js", "worker.js"
 # What is imported decides what is packed, not a list that would grow old.
 MODULES = """
 import sys, normcourse.lab.cells
-print(*(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "normcourse"), sep="\\n")
+for name, module in sys.modules.items():
+    if name.split(".")[0] == "normcourse":
+        print(module.__file__)
 """
 
 
 def setup(app):
-    app.add_config_value("run_runtime", str(Path(sys.prefix, "pyodide")), "html", str)
+    app.add_config_value(
+        "run_runtime", str(Path(sys.prefix, "pyodide")), "html", str
+    )
     app.connect("builder-inited", write_runtime)
     app.connect("html-page-context", adapt_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def write_runtime(app):
-    """Copy the runtime and pack the package, under names that change with their content."""
+    """Copy the runtime and pack the package.
+
+    Their names change with their content: no cache serves an old one.
+    """
     app.run_settings = None
     source = app.config.run_runtime
-    if app.builder.format != "html" or not source or not runtime.is_complete(source):
+    if (
+        app.builder.format != "html"
+        or not source
+        or not runtime.is_complete(source)
+    ):
         return
     static = Path(app.outdir, "_static")
     target = static / f"pyodide-{runtime.VERSION}"
@@ -56,30 +68,39 @@ def write_runtime(app):
     app.run_settings = {
         "pyodide": f"_static/{target.name}/",
         "package": f"_static/{name}",
-        "worker": f"_static/worker.js?v={digest(read_asset(app, 'worker.js'))}",
-        # The browser counts bytes as they are, a reader pays for them as they are sent.
+        "worker": f"_static/worker.js?v={worker_digest(app)}",
+        # For the progress bar: what comes by fetch, unpacked.
         "bytes": sum(
-            file.size for name, file in runtime.FILES.items() if not name.endswith(".js")
+            file.size
+            for name, file in runtime.FILES.items()
+            if not name.endswith(".js")
         ),
         "megabytes": round(sent / 1e6),
     }
 
 
 def packed_package():
-    """A zip archive of what ``normcourse.lab.cells`` imports of the package, the same each time."""
+    """What ``normcourse.lab.cells`` imports of the package, as a zip."""
     command = [sys.executable, "-c", MODULES]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=ROOT
+    )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(map(Path, done.stdout.splitlines())):
             name = file.relative_to(ROOT).as_posix()
-            archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name),
+                file.read_bytes(),
+                zipfile.ZIP_DEFLATED,
+            )
     return buffer.getvalue()
 
 
-def read_asset(app, name):
-    folders = (Path(app.confdir, folder) for folder in app.config.html_static_path)
-    return next(f / name for f in folders if (f / name).exists()).read_bytes()
+def worker_digest(app):
+    folders = (Path(app.confdir, f) for f in app.config.html_static_path)
+    found = next(f for f in folders if (f / "worker.js").exists())
+    return digest((found / "worker.js").read_bytes())
 
 
 def digest(content):
@@ -94,23 +115,30 @@ def adapt_page(app, pagename, templatename, context, doctree):
     notebook = context["pathto"](f"_sources/{context['sourcename']}", True)
     if app.run_settings is None:
         where = first.start()
-        context["body"] = body[:where] + without_runtime(notebook) + body[where:]
+        context["body"] = (
+            body[:where] + without_runtime(notebook) + body[where:]
+        )
         return
-    settings = app.run_settings | {"name": pagename.removeprefix("book/"), "notebook": notebook}
+    settings = app.run_settings | {
+        "name": pagename.removeprefix("book/"),
+        "notebook": notebook,
+    }
     for key in ("pyodide", "package", "worker"):
         settings[key] = context["pathto"](settings[key], True)
     script = json.dumps(settings).replace("<", "\\u003c")
-    context["body"] = f'{body}<script type="application/json" id="nc-run">{script}</script>'
+    context["body"] = (
+        f'{body}<script type="application/json" id="nc-run">'
+        f"{script}</script>"
+    )
     app.add_js_file("run.js", type="module")
     app.add_css_file("run.css")
 
 
 def without_runtime(notebook):
-    return (
-        '<div class="admonition note nc-without-runtime">'
-        '<p class="admonition-title">The code of this page cannot be run here</p>'
-        "<p>This site was built without Python for the browser. "
-        f'<a href="{escape(notebook)}" download>Download this page as a notebook</a> and open it '
-        'where the course is installed; from its repository, <code class="literal">make lab'
-        "</code> opens all of them in JupyterLab.</p></div>"
-    )
+    return f"""<div class="admonition note nc-without-runtime">
+<p class="admonition-title">The code of this page cannot run here</p>
+<p>This site was built without Python for the browser.
+<a href="{escape(notebook)}" download>Download this page as a notebook</a>
+and open it where the course is installed. In the folder of the course,
+<code class="literal">make lab</code> opens it in JupyterLab.</p></div>
+"""

@@ -103,11 +103,7 @@ class Session:
             for e, b in zip(exercises, best, strict=True)
         )
         table = Table(("function", "points", "state"), rows)
-        advice = (
-            "All done."
-            if sum(best) == most
-            else "Points are the best of your checks so far."
-        )
+        advice = "All done." if sum(best) == most else "Points are the best of your checks so far."
         return Report(
             f"{technique}: {sum(best)} of {most} points",
             "passed" if sum(best) == most else "open",

@@ -21,6 +21,7 @@ from normcourse.exercises.judge import told
 __all__ = ["run"]
 
 MOST_CHARACTERS = 20_000  # of what is printed in one run
+MOST_LINES = 500
 SECONDS = 0.1  # between two messages to the page
 
 
@@ -84,7 +85,9 @@ def execute(cell, namespace):
 def explained(error, cell):
     """An exception, and the lines of the learner's cells that led to it."""
     if isinstance(error, SyntaxError) and _cell(error.filename or ""):
-        lines = [_place(_cell(error.filename), error.lineno, cell) + f": {error.text or ''}".rstrip()]
+        lines = [
+            _place(_cell(error.filename), error.lineno, cell) + f": {error.text or ''}".rstrip()
+        ]
         problem = f"{type(error).__name__}: {error.msg}"
     else:
         frames = traceback.extract_tb(error.__traceback__)
@@ -110,22 +113,23 @@ class Printed:
         self.quiet = False
         self.cut = 0
         self._emit, self._name = emit, cell
-        self._entries, self._left, self._flushed = [], MOST_CHARACTERS, 0.0
+        self._entries, self._flushed = [], 0.0
+        self._characters, self._lines = MOST_CHARACTERS, MOST_LINES
 
     def write(self, text):
         if self.quiet:
             return len(text)
-        shown = text[: self._left]
-        self._left -= len(shown)
+        shown = text[: self._characters]
+        self._lines -= shown.count("\n")
+        self._characters = self._characters - len(shown) if self._lines > 0 else 0
         self.cut += len(text) - len(shown)
         if shown:
             where = self._where(sys._getframe(1))
-            same = self._entries and self._entries[-1][0] == where
-            if same and not self._entries[-1][1].endswith("\n"):
+            if self._entries and self._entries[-1][0] == where:
                 self._entries[-1][1] += shown
             else:
                 self._entries.append([where, shown])
-            if time.monotonic() - self._flushed > SECONDS:
+            if not self._characters or time.monotonic() - self._flushed > SECONDS:
                 self.flush()
         return len(text)
 

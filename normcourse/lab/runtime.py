@@ -170,7 +170,7 @@ def _from_wheel(requirement, scratch):
 
 
 def main(folder, source):
-    """Get what is missing, or with no source remove it. The exit status tells whether it is there."""
+    """Get what is missing, or remove it where there is no source; 0 if it is there now."""
     if not source.strip():
         shutil.rmtree(folder, ignore_errors=True)
         print("The site is built without Python for the browser, as you asked.")
