@@ -260,7 +260,7 @@ class Cell {
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "Python is loading" });
     this.share = make("span");
     this.progress = make("div", { className: "nc-progress", hidden: true }, this.bar, this.share);
-    this.output = make("div", { className: "nc-output", hidden: true, tabIndex: 0, role: "region", "aria-label": "Output" });
+    this.output = make("div", { className: "nc-output", hidden: true, tabIndex: 0, role: "region", "aria-label": `Output: ${this.name}` });
     this.report = make("div", { className: "nc-report" });
     this.root = make(
       "section",

@@ -49,16 +49,15 @@ def write_runtime(app):
     Their names change with their content: no cache serves an old one.
     """
     app.run_settings = None
-    source = app.config.run_runtime
-    if (
-        app.builder.format != "html"
-        or not source
-        or not runtime.is_complete(source)
-    ):
+    if app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
     target = static / f"pyodide-{runtime.VERSION}"
-    shutil.copytree(source, target, dirs_exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    source = app.config.run_runtime
+    if not source or not runtime.is_complete(source):
+        return
+    shutil.copytree(source, target)
     package = packed_package()
     name = f"normcourse-{digest(package)}.zip"
     for old in static.glob("normcourse-*.zip"):

@@ -113,7 +113,7 @@ class Printed:
         self.quiet = False
         self.cut = 0
         self._emit, self._name = emit, cell
-        self._entries, self._flushed = [], 0.0
+        self._entries, self._flushed = [], time.monotonic()
         self._characters, self._lines = MOST_CHARACTERS, MOST_LINES
 
     def write(self, text):
@@ -158,7 +158,7 @@ def _as_on_a_page(printed):
             contextlib.redirect_stderr(printed),
             warnings.catch_warnings(),
         ):
-            warnings.formatwarning = _one_line
+            warnings.showwarning = _show_warning
             yield
     finally:
         builtins.input = ask
@@ -168,8 +168,8 @@ def _no_input(prompt=""):
     raise RuntimeError("input() has nobody to ask here: write the value into the code, as in n = 3")
 
 
-def _one_line(message, category, filename, lineno, line=None):
-    return f"{category.__name__}: {message}\n"
+def _show_warning(message, category, *_, **__):
+    print(f"{category.__name__}: {message}")
 
 
 def _filename(cell):
