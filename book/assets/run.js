@@ -18,15 +18,17 @@ function make(tag, properties = {}, ...children) {
   return made;
 }
 
-const button = (text, act, more) => make("button", { type: "button", textContent: text, onclick: act, ...more });
+const button = (text, act, more) =>
+  make("button", { type: "button", textContent: text, onclick: act, ...more });
 
-// Python -----------------------------------------------------------------------------------------
+// Python ------------------------------------------------------------------------------------------
 
 const NOBODY = { loading() {}, printed() {} };
 
 class Python {
   #worker;
   #ready;
+  #isReady = false;
   #heard = NOBODY; // the run that waits, and what it wants to hear of
   #queue = Promise.resolve();
 
@@ -39,7 +41,7 @@ class Python {
 
   async #run(request, heard) {
     this.#heard = heard;
-    if (!("ncPython" in document.documentElement.dataset)) heard.loading(0);
+    if (!this.#isReady) heard.loading(0);
     await this.#start();
     heard.running();
     const seconds = Number(element.dataset.deadline ?? 10);
@@ -72,7 +74,8 @@ class Python {
       this.#worker.onmessage = ({ data }) => {
         if (data.ready) {
           this.#worker.onerror = (event) => this.#heard.failed?.(crashed(event.message));
-          document.documentElement.dataset.ncPython = "ready";
+          this.#isReady = true;
+          document.documentElement.dataset.ncPython = "loaded";
           resolve();
         } else if (data.loaded) this.#heard.loading(data.loaded / settings.bytes);
         else if (data.printed) this.#heard.printed(data.printed);
@@ -89,15 +92,15 @@ class Python {
   #stop() {
     this.#worker?.terminate();
     this.#worker = this.#ready = undefined;
+    this.#isReady = false;
     this.#heard = NOBODY;
-    delete document.documentElement.dataset.ncPython;
   }
 }
 
 const crashed = (reason) =>
   `Python ended (${reason}) and was started again. Too deep a recursion, or too large an array?`;
 
-// What is kept in the browser ----------------------------------------------------------------------
+// What is kept in the browser ---------------------------------------------------------------------
 
 // {code, reports: by cell name; state: of the session; scoreboard}
 const EMPTY = { code: {}, reports: {}, state: {}, scoreboard: "" };
@@ -114,9 +117,9 @@ class Store {
   read() {
     if (!this.works) return this.#data;
     try {
-      const stored = JSON.parse(localStorage.getItem(this.#key)) ?? {};
-      const fits = ([part, value]) => value && typeof value === typeof EMPTY[part];
-      return { ...structuredClone(EMPTY), ...Object.fromEntries(Object.entries(stored).filter(fits)) };
+      const stored = Object.entries(JSON.parse(localStorage.getItem(this.#key)) ?? {});
+      const fit = stored.filter(([part, value]) => value && typeof value === typeof EMPTY[part]);
+      return { ...structuredClone(EMPTY), ...Object.fromEntries(fit) };
     } catch {
       return structuredClone(this.#data);
     }
@@ -153,7 +156,7 @@ function report(html) {
   return [...new DOMParser().parseFromString(html, "text/html").body.childNodes].map(copy);
 }
 
-// Editor -----------------------------------------------------------------------------------------
+// Editor ------------------------------------------------------------------------------------------
 
 // A text area that knows Python's indentation. Tab is left to the browser: it moves on.
 class Editor {
@@ -231,12 +234,13 @@ class Editor {
     this.area.setSelectionRange(from, to);
     this.#type(shifted.join("\n"));
     const first = shifted[0].length - lines[0].length;
-    if (start === end) this.area.setSelectionRange(Math.max(from, start + first), Math.max(from, start + first));
+    const caret = Math.max(from, start + first);
+    if (start === end) this.area.setSelectionRange(caret, caret);
     else this.area.setSelectionRange(from, from + shifted.join("\n").length);
   }
 }
 
-// A cell that runs ---------------------------------------------------------------------------------
+// A cell that runs --------------------------------------------------------------------------------
 
 const sourceOf = (cell) => cell.querySelector(".cell_input pre").textContent.replace(/\n$/, "");
 
@@ -245,31 +249,41 @@ class Cell {
     this.stub = sourceOf(cell);
     this.check = check && sourceOf(check);
     this.name = (check && /^(?:def|class)\s+(\w+)/m.exec(this.stub)?.[1]) ?? `cell ${number}`;
+    const label = check ? `Your code: ${this.name}` : `Code to try: ${this.name}`;
     const { code, reports } = store.read();
 
     this.editor = new Editor(
-      check ? `Your code: ${this.name}` : "Code to try",
+      label,
       code[this.name] ?? this.stub,
       (text) => this.#changed(text),
       () => this.run(),
     );
-    this.button = button(check ? "Run and check" : "Run it here", () => this.run(), { className: "nc-run" });
+    this.button = button(check ? "Run and check" : "Run it here", () => this.run(), {
+      className: "nc-run",
+    });
     this.reset = button("Reset", () => this.#reset());
     this.undo = button("Undo reset", () => this.#undo(), { hidden: true });
     this.status = make("p", { className: "nc-status", role: "status" });
     this.bar = make("progress", { max: 1, value: 0, "aria-label": "Python is loading" });
     this.share = make("span");
     this.progress = make("div", { className: "nc-progress", hidden: true }, this.bar, this.share);
-    this.output = make("div", { className: "nc-output", hidden: true, tabIndex: 0, role: "region", "aria-label": `Output: ${this.name}` });
+    this.output = make("div", {
+      className: "nc-output",
+      hidden: true,
+      tabIndex: 0, // it scrolls
+      role: "region",
+      "aria-label": `Output: ${this.name}`,
+    });
     this.report = make("div", { className: "nc-report" });
+    const cost = make("span", {
+      className: "nc-cost",
+      textContent: `loads Python, about ${settings.megabytes} MB, once`,
+    });
     this.root = make(
       "section",
-      { className: "nc-cell", "aria-label": check ? `Exercise ${this.name}` : "Code to try" },
+      { className: "nc-cell", "aria-label": check ? `Exercise ${this.name}` : label },
       this.editor.root,
-      make("div", { className: "nc-actions" }, this.button, this.reset, this.undo, make("span", {
-        className: "nc-cost",
-        textContent: `loads Python, about ${settings.megabytes} MB, once`,
-      })),
+      make("div", { className: "nc-actions" }, this.button, this.reset, this.undo, cost),
       this.progress,
       this.status,
       this.output,
@@ -294,7 +308,8 @@ class Cell {
   #show(kept) {
     this.report.replaceChildren(...report(kept?.html ?? this.invitation ?? ""));
     this.checked = kept?.code;
-    this.#say(kept ? kept.title.replace(/^\w+: (.)/, (_, first) => first.toUpperCase()) : "");
+    this.verdict = `${kept?.title ?? ""}`.replace(/^\w+: (.)/, (_, first) => first.toUpperCase());
+    this.#say(this.verdict);
     this.#aged();
   }
 
@@ -302,7 +317,9 @@ class Cell {
   #aged(failed = false) {
     const old = this.checked !== undefined && (failed || this.checked !== this.editor.text);
     this.root.classList.toggle("nc-aged", old);
-    if (old && !failed) this.#say("Changed since the last check.");
+    if (this.checked !== undefined && !failed) {
+      this.#say(old ? "Changed since the last check." : this.verdict);
+    }
   }
 
   #changed(text) {
@@ -359,7 +376,8 @@ class Cell {
       loading: (share) => {
         this.progress.hidden = false;
         this.bar.value = Math.min(share, 1);
-        this.share.textContent = share < 1 ? `Python is loading: ${Math.round(100 * share)} %` : "Python is starting";
+        const percent = Math.floor(100 * share);
+        this.share.textContent = percent < 100 ? `Loading Python: ${percent} %` : "Python starts";
       },
       running: () => {
         this.progress.hidden = true;
@@ -379,9 +397,12 @@ class Cell {
   }
 
   #request(code) {
-    const above = cells.slice(0, cells.indexOf(this)).map(({ name, editor }) => ({ name, source: editor.text }));
+    const above = cells.slice(0, cells.indexOf(this));
     return {
-      before: [{ name: "setup", source: setup }, ...above],
+      before: [
+        { name: "setup", source: setup },
+        ...above.map(({ name, editor }) => ({ name, source: editor.text })),
+      ],
       cell: { name: this.name, source: code },
       check: this.check ?? null,
       scoreboard: scoreboard?.source ?? null,
@@ -407,12 +428,13 @@ class Cell {
   }
 }
 
-// The page -----------------------------------------------------------------------------------------
+// The page ----------------------------------------------------------------------------------------
 
 class Scoreboard {
   constructor(cell) {
     this.source = sourceOf(cell);
-    this.place = make("div", { className: "nc-report" }, ...report(cell.querySelector(".nc-check").outerHTML));
+    const nothingYet = report(cell.querySelector(".nc-check").outerHTML);
+    this.place = make("div", { className: "nc-report" }, ...nothingYet);
     cell.replaceWith(
       make(
         "section",
@@ -424,7 +446,10 @@ class Scoreboard {
           button("Download notebook", () => downloadNotebook()),
           button("Download .py", () => download(".py", pythonFile())),
         ),
-        make("p", { className: "nc-kept", textContent: "What you write stays in this browser, on this machine." }),
+        make("p", {
+          className: "nc-kept",
+          textContent: "What you write stays in this browser, on this machine.",
+        }),
       ),
     );
     this.show();
@@ -449,7 +474,8 @@ async function downloadNotebook() {
   const written = cells.map(({ editor }) => editor.text);
   for (const cell of notebook.cells.filter((cell) => cell.cell_type === "code")) {
     Object.assign(cell, { outputs: [], execution_count: null });
-    if (cell.metadata.tags?.includes("stub")) cell.source = written.shift().split(/(?<=\n)/);
+    const editable = cell.metadata.tags?.some((tag) => tag === "stub" || tag === "try");
+    if (editable) cell.source = written.shift().match(/.*\n|.+$/g) ?? [];
   }
   download(".ipynb", JSON.stringify(notebook, null, 1) + "\n");
 }
@@ -457,7 +483,8 @@ async function downloadNotebook() {
 // Cells as Jupytext and editors mark them: a mistake in one does not spoil the others.
 function pythonFile() {
   const sources = [setup, ...cells.map(({ editor }) => editor.text)];
-  return sources.map((source) => `# %%\n${source.replace(/^# ?%%/gm, "#  %%").trimEnd()}\n`).join("\n");
+  const asCell = (source) => `# %%\n${source.replace(/^# ?%%/gm, "#  %%").trimEnd()}\n`;
+  return sources.map(asCell).join("\n");
 }
 
 const python = new Python();
