@@ -290,8 +290,9 @@ class Cell {
       this.report,
     );
     if (check) {
-      const invitation = check.querySelector(".nc-check");
-      this.invitation = invitation?.outerHTML ?? "";
+      const invitation = report(check.querySelector(".nc-check").outerHTML);
+      const summary = make("summary", { textContent: "What will be tried" });
+      this.invitation = make("details", {}, summary, ...invitation);
       const style = check.querySelector("style");
       if (style && !document.head.querySelector("style.nc-report-style")) {
         document.head.append(Object.assign(style, { className: "nc-report-style" }));
@@ -306,7 +307,7 @@ class Cell {
   }
 
   #show(kept) {
-    this.report.replaceChildren(...report(kept?.html ?? this.invitation ?? ""));
+    this.report.replaceChildren(...(kept ? report(kept.html) : [this.invitation]));
     this.checked = kept?.code;
     this.verdict = `${kept?.title ?? ""}`.replace(/^\w+: (.)/, (_, first) => first.toUpperCase());
     this.#say(this.verdict);

@@ -251,7 +251,21 @@ def test_nothing_is_loaded_before_the_first_click(visit_page, lab, record_proper
     page = Lab(visit.page)
     asked = re.compile(r"/_static/(pyodide|normcourse|worker)")
     assert not [r.url for r in visit.responses if asked.search(r.url)]
-    page.check("batch_norm", WRONG[:43])
+    page.page.evaluate(
+        """() => {
+          window.shown = [];
+          const place = document.querySelector(".nc-progress");
+          new MutationObserver(() => shown.push(place.innerText.trim()))
+            .observe(place, { subtree: true, childList: true });
+        }"""
+    )
+    page.check("batch_norm", WRONG)
+    shown = [text for text in page.page.evaluate("shown") if text]
+    percents = [int(re.fullmatch(r"Loading Python: (\d+) %", text)[1]) for text in shown[:-1]]
+    assert percents == sorted(percents)
+    assert len(set(percents)) > 3
+    assert shown[-1] == "Python starts"
+    assert not page.page.locator(".nc-progress").first.is_visible()
     seconds = []
     for _ in range(2):
         page.page.reload()
