@@ -7,7 +7,8 @@
   ``scoreboard`` sums up, and ``try`` marks a cell of a chapter that may be
   changed and run: it needs NumPy alone, and no cell above that is not
   tagged.
-- Without the runtime a page says so, and what else there is.
+- Without the runtime an exercise says so, and what else there is; a
+  cell to try reads like any other.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from pathlib import Path
 from normcourse.lab import runtime
 
 ROOT = Path(runtime.__file__).parents[2]
-CELL = re.compile(r'<div class="cell tag_(?:setup|stub|try)\b')
+CELL = re.compile(r'<div class="cell tag_(setup|stub|try)\b')
 # What is imported decides what is packed, not a list that would grow old.
 MODULES = """
 import sys, normcourse.lab.cells
@@ -54,14 +55,14 @@ def write_runtime(app):
     static = Path(app.outdir, "_static")
     target = static / f"pyodide-{runtime.VERSION}"
     shutil.rmtree(target, ignore_errors=True)
+    for old in static.glob("normcourse-*.zip"):
+        old.unlink()
     source = app.config.run_runtime
     if not source or not runtime.is_complete(source):
         return
     shutil.copytree(source, target)
     package = packed_package()
     name = f"normcourse-{digest(package)}.zip"
-    for old in static.glob("normcourse-*.zip"):
-        old.unlink()
     (static / name).write_bytes(package)
     sent = sum(file.sent for file in runtime.FILES.values()) + len(package)
     app.run_settings = {
@@ -113,10 +114,11 @@ def adapt_page(app, pagename, templatename, context, doctree):
         return
     notebook = context["pathto"](f"_sources/{context['sourcename']}", True)
     if app.run_settings is None:
-        where = first.start()
-        context["body"] = (
-            body[:where] + without_runtime(notebook) + body[where:]
-        )
+        if first[1] != "try":
+            launch = app.config.html_theme_options.get("launch_buttons")
+            notice = without_runtime(notebook, launch)
+            where = first.start()
+            context["body"] = body[:where] + notice + body[where:]
         return
     settings = app.run_settings | {
         "name": pagename.removeprefix("book/"),
@@ -133,10 +135,15 @@ def adapt_page(app, pagename, templatename, context, doctree):
     app.add_css_file("run.css")
 
 
-def without_runtime(notebook):
+def without_runtime(notebook, launch):
+    launch = (
+        "The rocket above opens this page in Binder or Colab."
+        if launch
+        else ""
+    )
     return f"""<div class="admonition note nc-without-runtime">
 <p class="admonition-title">The code of this page cannot run here</p>
-<p>This site was built without Python for the browser.
+<p>This site was built without Python for the browser. {launch}
 <a href="{escape(notebook)}" download>Download this page as a notebook</a>
 and open it where the course is installed. In the folder of the course,
 <code class="literal">make lab</code> opens it in JupyterLab.</p></div>

@@ -385,9 +385,11 @@ def test_an_exercise_stands_behind_its_chapter(open_page):
         assert page.locator("a.right-next").inner_text().split("\n")[-1].startswith("Exercise: ")
 
 
-def test_a_site_without_the_runtime_says_so(tmp_path):
+@pytest.mark.parametrize("url", ["", "https://github.com/someone/normcourse"])
+def test_a_site_without_the_runtime_says_so(tmp_path, url):
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     config["sphinx"]["config"]["run_runtime"] = ""
+    config["repository"]["url"] = url
     (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
     (tmp_path / "_toc.yml").write_text("{format: jb-book, root: book/page}\n")
     for folder in ("assets", "extensions"):
@@ -402,6 +404,7 @@ def test_a_site_without_the_runtime_says_so(tmp_path):
     page = (built / "book" / "page.html").read_text()
     assert page.count("This site was built without Python for the browser.") == 1
     assert '<code class="literal">make lab</code>' in page
+    assert ("opens this page in Binder or Colab" in page) == bool(url)
     link = re.search(r'<a href="([^"]+)" download>Download this page as a notebook', page)[1]
     assert (built / "book" / link).resolve().is_file()
     assert "run.js" not in page
