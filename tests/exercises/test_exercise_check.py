@@ -1,5 +1,6 @@
 """What the learner sees: text and HTML alike, hints one at a time, points."""
 
+import json
 import re
 import subprocess
 import sys
@@ -125,6 +126,25 @@ def test_the_scoreboard_keeps_the_best_points(session):
         session.check(getattr(normcourse, name))
     left = find("batch_norm_layer").points
     assert f"{most - left} of {most}" in repr(session.scoreboard("batch_norm"))
+
+
+def test_a_session_goes_on_where_another_ended(session):
+    session.check(unbiased)
+    session.check(normcourse.update_running_statistics)
+    state = json.loads(json.dumps(session.state()))
+    assert state == {
+        "failures": {"batch_norm.batch_norm": 1},
+        "best": {"batch_norm.update_running_statistics": 3},
+    }
+    other = Session()
+    other.check(normcourse.batch_norm)  # forgotten by what is restored
+    other.restore(state)
+    assert "batch_norm: 3 of 21 points" in repr(other.scoreboard("batch_norm"))
+    assert len(other.check(unbiased).hints) == 2
+    other.restore({"best": {"gone.batch_norm": 1, "batch_norm.batch_norm": 99}})
+    assert other.state() == {"failures": {}, "best": {"batch_norm.batch_norm": 5}}
+    other.restore({})
+    assert other.state() == {"failures": {}, "best": {}}
 
 
 def test_an_exercise_is_found_by_name(session):

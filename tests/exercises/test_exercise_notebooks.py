@@ -35,6 +35,13 @@ def test_each_exercise_has_a_stub_and_a_check(technique, code):
     assert code[-1].source == f'scoreboard("{technique}")'
 
 
+def test_tags_tell_the_site_what_a_cell_is(technique, code):
+    """The site makes an editor of a stub and its check (book/extensions/normcourse_run.py)."""
+    tags = [cell.metadata.tags for cell in code]
+    pairs = [["stub"], ["check"]] * len(EXERCISES[technique])
+    assert tags == [["setup"], *pairs, ["scoreboard"]]
+
+
 def test_the_stored_outputs_invite_to_start(technique, code):
     for exercise, cell in zip(EXERCISES[technique], code[2:-1:2], strict=True):
         (output,) = cell.outputs

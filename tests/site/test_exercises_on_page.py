@@ -1,0 +1,411 @@
+"""Exercises are written, checked, kept and taken away on the built site, without a kernel."""
+
+import gzip
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import exercise_solutions
+import nbformat
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+
+from normcourse.exercises import EXERCISES, find
+from normcourse.exercises.__main__ import main as grade
+
+ROOT = Path(__file__).parents[2]
+FINISHED = "points|error|Stopped|Done|could not|Python ended"
+NO_RUNTIME = "the site was built without Python for the browser: `make site` says why"
+WRONG = """def batch_norm(x, weight, bias, eps=1e-5):
+    mu = x.mean(0)
+    return weight * (x - mu) / np.sqrt(x.var(0) + eps) + bias"""
+
+
+class Lab:
+    """A page whose cells run."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def editor(self, name):
+        return self.page.get_by_label(f"Your code: {name}", exact=True)
+
+    def cell(self, name):
+        return self.page.get_by_role("region", name=f"Exercise {name}", exact=True)
+
+    def status(self, name):
+        return self.cell(name).get_by_role("status").inner_text()
+
+    def report(self, name):
+        return self.cell(name).locator(".nc-report").inner_text()
+
+    def output(self, name):
+        return self.cell(name).locator(".nc-output").inner_text()
+
+    def focus_by_tab(self, locator):
+        for _ in range(400):
+            if locator.evaluate("element => element === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError("Tab does not lead there")
+
+    def finish(self, name):
+        """Wait for what a run says in the end."""
+        status = self.cell(name).get_by_role("status").element_handle()
+        self.page.wait_for_function(
+            f"status => /{FINISHED}/.test(status.textContent)", arg=status, timeout=60_000
+        )
+        return self.status(name)
+
+    def check(self, name, code):
+        self.editor(name).fill(code)
+        self.editor(name).press("Control+Enter")
+        return self.finish(name)
+
+    def scoreboard(self):
+        return self.page.get_by_role("region", name="Points", exact=True).inner_text()
+
+    def download(self, kind, folder):
+        with self.page.expect_download() as download:
+            self.page.get_by_role("button", name=f"Download {kind}").click()
+        path = folder / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+
+@pytest.fixture
+def lab(open_page, site):
+    """Open the exercises of a technique."""
+    if not list(site.glob("_static/pyodide-*/pyodide-lock.json")):
+        pytest.skip(NO_RUNTIME)
+    return lambda technique, **how: Lab(open_page(f"book/exercises/{technique}.html", **how))
+
+
+def solution(name):
+    """A right solution that needs only what the page has, as a learner would write it."""
+    for fn in exercise_solutions.RIGHT[name]:
+        source = inspect.getsource(fn)
+        if fn.__module__ == "exercise_solutions" and not re.search(
+            r"tensors|torch|preprocessing", source
+        ):
+            break
+    source = source.replace(f"def {fn.__name__}(", f"def {name}(")
+    helper = inspect.getsource(exercise_solutions.axes_and_shape)
+    return (
+        "import math\nimport normcourse\n" + (helper if "axes_and_shape" in source else "") + source
+    )
+
+
+def write(keyboard, code):
+    """Type code key by key, with the indentation that the editor gives."""
+    indent = 0
+    for number, line in enumerate(code.strip().splitlines()):
+        if number:
+            keyboard.press("Enter")
+        wanted = len(line) - len(line.lstrip()) if line.strip() else indent
+        while wanted < indent:
+            keyboard.press("Backspace")
+            indent -= (indent - 1) % 4 + 1
+        keyboard.type(" " * (wanted - indent) + line.lstrip())
+        indent = wanted + 4 * bool(re.search(r":\s*(#.*)?$", line))
+
+
+@pytest.mark.parametrize("technique", EXERCISES)
+def test_every_exercise_is_solved_by_keyboard(lab, technique, tmp_path, capsys):
+    page = lab(technique)
+    keyboard = page.page.keyboard
+    for exercise in EXERCISES[technique]:
+        page.focus_by_tab(page.editor(exercise.name))
+        keyboard.press("Control+a")
+        keyboard.press("Delete")
+        code = solution(exercise.name)
+        write(keyboard, code)
+        assert page.editor(exercise.name).input_value().split() == code.split()
+        keyboard.press("Tab")
+        keyboard.press("Enter")
+        page.finish(exercise.name)
+        assert f"{exercise.name}: passed" in page.report(exercise.name)
+    most = sum(e.points for e in EXERCISES[technique])
+    assert f"{technique}: {most} of {most} points" in page.scoreboard()
+    assert "All done." in page.scoreboard()
+    for kind in ("notebook", ".py"):
+        path = page.download(kind, tmp_path)
+        assert grade([str(path)]) == 0
+        assert f"{technique}: {most} of {most} points" in capsys.readouterr().out
+
+
+def test_a_mistake_is_named_and_hints_come_one_at_a_time(lab):
+    page = lab("batch_norm")
+    hints = find("batch_norm").hints
+    for shown in (1, 2, 3, 3):
+        status = page.check("batch_norm", WRONG)
+        assert status == "Not there yet, 3 of 5 points"
+        report = page.report("batch_norm")
+        assert "What went wrong: written for (N, C) only" in report
+        assert [hint in report for hint in hints] == [i < shown for i in range(3)]
+    assert "batch_norm: 3 of 21 points" in page.scoreboard()
+    # What is typed now is not what the report is about.
+    page.editor("batch_norm").press("End")
+    page.page.keyboard.type(" ")
+    assert page.status("batch_norm") == "Changed since the last check."
+    page.page.keyboard.press("Backspace")
+    assert page.status("batch_norm") == status
+
+
+def test_what_was_written_survives_a_reload_and_a_reset(lab):
+    page = lab("batch_norm")
+    stub = page.editor("batch_norm").input_value()
+    page.check("batch_norm", WRONG)
+    page.check("batch_norm", WRONG)
+    page.page.reload()
+    assert page.editor("batch_norm").input_value() == WRONG
+    assert page.status("batch_norm") == "Not there yet, 3 of 5 points"
+    assert "Hint 2 of 3" in page.report("batch_norm")
+    assert "batch_norm: 3 of 21 points" in page.scoreboard()
+
+    cell = page.cell("batch_norm")
+    undo = cell.get_by_role("button", name="Undo reset")
+    assert not undo.is_visible()
+    cell.get_by_role("button", name="Reset", exact=True).click()
+    assert page.editor("batch_norm").input_value() == stub
+    undo.click()
+    assert page.editor("batch_norm").input_value() == WRONG
+    cell.get_by_role("button", name="Reset", exact=True).click()
+    page.editor("batch_norm").press("Control+End")
+    page.page.keyboard.type("\n# on")
+    assert not undo.is_visible()
+
+    # The session goes on where it was: two checks have failed, this one shows the third hint.
+    page.check("batch_norm", WRONG)
+    assert "Hint 3 of 3" in page.report("batch_norm")
+
+
+def test_an_endless_loop_is_ended_and_nothing_is_lost(lab):
+    page = lab("rescaling")
+    endless = "def merge_statistics(a, b):\n    while True:\n        print('again')"
+    right = solution("min_max_scale")
+    page.check("min_max_scale", right)
+    page.page.evaluate("document.querySelector('#nc-run').dataset.deadline = 1")
+    started = time.perf_counter()
+    status = page.check("merge_statistics", endless)
+    assert 1 <= time.perf_counter() - started < 6
+    assert status.startswith("Stopped after 1 s")
+    assert page.editor("merge_statistics").input_value() == endless
+    assert page.output("merge_statistics").count("again") == 500
+    page.page.evaluate("document.querySelector('#nc-run').dataset.deadline = 10")
+    page.check("merge_statistics", solution("merge_statistics"))
+    assert "merge_statistics: passed" in page.report("merge_statistics")
+    assert "rescaling: 6 of 13 points" in page.scoreboard()
+
+
+def test_prints_and_errors_name_the_learners_line(lab):
+    page = lab("rescaling")
+    head = "def merge_statistics(a, b):\n"
+    page.check("merge_statistics", head + "    print('n is', a[0])\n    return a[0] / nothing")
+    assert re.search(r"line 2\s+n is \d+\n", page.output("merge_statistics"))
+    assert "NameError: name 'nothing' is not defined (line 3: return" in page.report(
+        "merge_statistics"
+    )
+    cases = {
+        "def merge_statistics(a, b)": ("line 1: def merge", "SyntaxError: expected ':'"),
+        "\nx = 1\nx / 0": ("line 3: x / 0", "ZeroDivisionError"),
+        "name = input()": ("line 1: name = input()", "nobody to ask"),
+        "import torch": ("line 1: import torch", "there are NumPy"),
+        "exit()": ("line 1: exit()", "SystemExit"),
+        "print('long' * 9000)": ("long", "... and 16001 more characters"),
+        "import warnings\nwarnings.warn('oh')": ("line 2\nUserWarning: oh", "merge_statistics'"),
+        "min_max_scale(1, 2)": ("line 1: min_max", "min_max_scale, line 3: raise", "NotImpl"),
+    }
+    for code, expected in cases.items():
+        assert "error" in page.check("merge_statistics", code)
+        for text in expected:
+            assert text in page.output("merge_statistics"), code
+    assert "From an earlier version" in page.cell("merge_statistics").evaluate(
+        "cell => getComputedStyle(cell.querySelector('.nc-report'), '::before').content"
+    )
+
+
+def test_downloads_are_graded_to_the_points_of_the_page(lab, tmp_path, capsys):
+    page = lab("batch_norm")
+    page.check("batch_norm", WRONG)
+    page.check("batch_norm_backward", "def batch_norm_backward(:\n# %% no cell begins here")
+    page.check("batch_norm_inference", solution("batch_norm_inference"))
+    assert "batch_norm: 8 of 21 points" in page.scoreboard()
+    for kind in ("notebook", ".py"):
+        path = page.download(kind, tmp_path)
+        assert grade([str(path)]) == 1
+        assert "batch_norm: 8 of 21 points" in capsys.readouterr().out
+    notebook = nbformat.read(tmp_path / "batch_norm.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    original = nbformat.read(ROOT / "book/exercises/batch_norm.ipynb", as_version=4)
+    assert [cell.id for cell in notebook.cells] == [cell.id for cell in original.cells]
+
+
+def test_nothing_is_loaded_before_the_first_click(visit_page, lab, record_property):
+    visit = visit_page("book/exercises/batch_norm.html")
+    page = Lab(visit.page)
+    asked = re.compile(r"/_static/(pyodide|normcourse|worker)")
+    assert not [r.url for r in visit.responses if asked.search(r.url)]
+    page.page.evaluate(
+        """() => {
+          window.shown = [];
+          const place = document.querySelector(".nc-progress");
+          new MutationObserver(() => shown.push(place.innerText.trim()))
+            .observe(place, { subtree: true, childList: true });
+        }"""
+    )
+    page.check("batch_norm", WRONG)
+    shown = [text for text in page.page.evaluate("shown") if text]
+    percents = [int(re.fullmatch(r"Loading Python: (\d+) %", text)[1]) for text in shown[:-1]]
+    assert percents == sorted(percents)
+    assert len(set(percents)) > 3
+    assert shown[-1] == "Python starts"
+    assert not page.page.locator(".nc-progress").first.is_visible()
+    seconds = []
+    for _ in range(2):
+        page.page.reload()
+        visit.settle()
+        started = time.perf_counter()
+        page.page.get_by_role("button", name="Run and check").first.click()
+        page.page.wait_for_function("document.documentElement.dataset.ncPython === 'loaded'")
+        seconds.append(time.perf_counter() - started)
+    loaded = {r.url: r for r in visit.responses if asked.search(r.url)}
+    sent = sum(len(gzip.compress(r.body(), 6)) for r in loaded.values())
+    label = page.cell("batch_norm").locator(".nc-cost").text_content()
+    record_property(
+        "measured",
+        f"Python for the browser: {sent / 1e6:.2f} MB gzipped, ready in {min(seconds):.1f} s",
+    )
+    assert label == f"loads Python, about {sent / 1e6:.0f} MB, once"
+    assert not visit.problems
+    visit.context.close()
+
+
+def test_the_editor_knows_pythons_indentation(lab):
+    page = lab("rescaling")
+    area, keyboard = page.editor("min_max_inverse"), page.page.keyboard
+    stub = area.input_value()
+    area.focus()
+    keyboard.press("Control+a")
+    write(keyboard, "if a:  # why\n    for b in c:\n        d\n    e\n(")
+    assert area.input_value() == "if a:  # why\n    for b in c:\n        d\n    e\n("
+    keyboard.press("Control+a")
+    keyboard.press("Control+]")
+    assert area.input_value() == (
+        "    if a:  # why\n        for b in c:\n            d\n        e\n    ("
+    )
+    keyboard.press("Control+[")
+    keyboard.press("Control+[")
+    assert area.input_value() == "if a:  # why\nfor b in c:\n    d\ne\n("
+    assert page.cell("min_max_inverse").locator(".nc-lines").inner_text().split() == list("12345")
+    for _ in range(60):
+        keyboard.press("Control+z")
+    assert area.input_value() == stub
+    keyboard.press("Tab")
+    assert area.input_value() == stub
+    assert page.page.evaluate("document.activeElement.textContent") == "Run and check"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_is_accessible_with_an_open_report(lab, theme):
+    page = lab("batch_norm", theme=theme, width=390)
+    page.check("batch_norm", WRONG.replace("mu =", "mu = print(x.shape, '-' * 200) or"))
+    page.check("batch_norm_inference", solution("batch_norm_inference"))
+    page.check("batch_norm_layer", "1 / 0")
+    page.editor("batch_norm").press("End")
+    page.page.keyboard.type(" ")
+    found = (
+        Axe()
+        .run(page.page, options={"preload": False, "resultTypes": ["violations"]})
+        .response["violations"]
+    )
+    assert not [(v["id"], node["html"]) for v in found for node in v["nodes"]]
+    page.page.evaluate("window.scrollTo(1000, 0)")
+    assert page.page.evaluate("window.scrollX") == 0
+    assert page.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_browser_that_keeps_nothing_is_told_of(lab):
+    page = lab("rescaling")
+    assert "stays in this browser" in page.scoreboard()
+    page.page.context.add_init_script(
+        """const keep = Storage.prototype.setItem;
+        Storage.prototype.setItem = function (key, value) {
+          if (key.startsWith("normcourse")) throw new DOMException("full", "QuotaExceededError");
+          keep.call(this, key, value);
+        };"""
+    )
+    page.page.reload()
+    page.page.get_by_text("This browser keeps nothing for this page").wait_for()
+    assert "stays in this browser" not in page.scoreboard()
+    page.check("min_max_scale", solution("min_max_scale"))
+    assert "rescaling: 4 of 13 points" in page.scoreboard()
+
+
+def test_a_report_out_of_the_storage_brings_no_code(lab):
+    page = lab("rescaling")
+    html = """<p class="x" onclick="document.title = 'taken'">Kept
+      <img src="x" onerror="document.title = 'taken'"><a href="#">link</a></p>"""
+    kept = {"min_max_scale": {"code": "", "title": "a: b", "html": html}}
+    page.page.evaluate(
+        "kept => localStorage.setItem('normcourse:exercises/rescaling:1', JSON.stringify(kept))",
+        {"reports": kept, "code": None, "state": 3},
+    )
+    page.page.reload()
+    report = page.cell("min_max_scale").locator(".nc-report")
+    assert report.inner_html() == '<p class="x">Kept\n      </p>'
+    assert page.page.title() != "taken"
+
+
+def test_a_cell_of_a_chapter_runs(open_page, lab):
+    page = open_page("book/foundations/rescaling.html")
+    cell = page.get_by_role("region", name="Code to try: cell 1")
+    area = cell.get_by_label("Code to try: cell 1", exact=True).locator("xpath=self::textarea")
+    stored = cell.locator("xpath=..").locator(".cell_output").inner_text()
+    area.press("Control+End")
+    page.keyboard.type("\nfour.dtype")
+    cell.get_by_role("button", name="Run it here").click()
+    cell.get_by_text("Done.").wait_for(timeout=60_000)
+    printed = re.sub(r"line \d+\s", "", cell.locator(".nc-output").inner_text())
+    assert printed.split() == [*stored.split(), "dtype('float32')"]
+
+
+def test_an_exercise_stands_behind_its_chapter(open_page):
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    for technique in EXERCISES:
+        chapter = listed[listed.index(f"book/exercises/{technique}") - 1]
+        assert Path(chapter).name == technique
+        page = open_page(f"{chapter}.html")
+        assert page.locator("a.right-next").inner_text().split("\n")[-1].startswith("Exercise: ")
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/someone/normcourse"])
+def test_a_site_without_the_runtime_says_so(tmp_path, url):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config["sphinx"]["config"]["run_runtime"] = ""
+    config["repository"]["url"] = url
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    (tmp_path / "_toc.yml").write_text("{format: jb-book, root: book/page}\n")
+    for folder in ("assets", "extensions"):
+        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
+    notebook = nbformat.read(ROOT / "book/exercises/rescaling.ipynb", as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# A page"))
+    nbformat.write(notebook, tmp_path / "book" / "page.ipynb")
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    subprocess.run([jupyter_book, "build", ".", "-W", "--keep-going"], cwd=tmp_path, check=True)
+    built = tmp_path / "_build" / "html"
+    page = (built / "book" / "page.html").read_text()
+    assert page.count("This site was built without Python for the browser.") == 1
+    assert '<code class="literal">make lab</code>' in page
+    assert ("opens this page in Binder or Colab" in page) == bool(url)
+    link = re.search(r'<a href="([^"]+)" download>Download this page as a notebook', page)[1]
+    assert (built / "book" / link).resolve().is_file()
+    assert "run.js" not in page
+    assert not list((built / "_static").glob("pyodide*"))
