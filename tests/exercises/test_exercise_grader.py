@@ -60,7 +60,7 @@ def test_a_mistake_in_a_cell_of_a_python_file_leaves_the_others(grade, mark):
     assert f"(work.py, cell 1, line {line})" in out
     status, out = grade("x = 1", f"{mark}\ny = 1 / 0", f"{mark}\n{SOLUTION}", suffix=".py")
     assert "work.py, cell 1, line 3: ZeroDivisionError" in out
-    assert "batch_norm: 18 of 21 points" in out
+    assert "batch_norm: 37 of 46 points" in out
 
 
 def test_a_mistake_is_named_and_the_rest_still_counts(grade):

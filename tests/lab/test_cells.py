@@ -65,7 +65,7 @@ def test_an_error_names_the_lines_that_led_to_it(source, error):
 def test_a_report_is_that_of_the_notebook():
     source = "def merge_statistics(a, b):\n    return a"
     answer, _ = go(source, check="check(merge_statistics)", scoreboard="scoreboard('rescaling')")
-    assert answer["title"] == "merge_statistics: not there yet, 0 of 2 points"
+    assert answer["title"] == "merge_statistics: not there yet, 1 of 9 points"
     assert "Hint 1 of" in answer["html"]
     assert "Hint 2 of" not in answer["html"]
     assert answer["state"] == {"failures": {"rescaling.merge_statistics": 1}, "best": {}}

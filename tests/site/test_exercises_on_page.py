@@ -141,14 +141,15 @@ def test_every_exercise_is_solved_by_keyboard(lab, technique, tmp_path, capsys):
 
 def test_a_mistake_is_named_and_hints_come_one_at_a_time(lab):
     page = lab("batch_norm")
-    hints = find("batch_norm").hints
+    # Those on axes and parameters come first.
+    hints = [find("batch_norm").hints[i].text for i in (0, 2, 1)]
     for shown in (1, 2, 3, 3):
         status = page.check("batch_norm", WRONG)
-        assert status == "Not there yet, 3 of 5 points"
+        assert status == "Not there yet, 4 of 6 points"
         report = page.report("batch_norm")
         assert "What went wrong: written for (N, C) only" in report
         assert [hint in report for hint in hints] == [i < shown for i in range(3)]
-    assert "batch_norm: 3 of 21 points" in page.scoreboard()
+    assert "batch_norm: 4 of 46 points" in page.scoreboard()
     # What is typed now is not what the report is about.
     page.editor("batch_norm").press("End")
     page.page.keyboard.type(" ")
@@ -164,9 +165,9 @@ def test_what_was_written_survives_a_reload_and_a_reset(lab):
     page.check("batch_norm", WRONG)
     page.page.reload()
     assert page.editor("batch_norm").input_value() == WRONG
-    assert page.status("batch_norm") == "Not there yet, 3 of 5 points"
+    assert page.status("batch_norm") == "Not there yet, 4 of 6 points"
     assert "Hint 2 of 3" in page.report("batch_norm")
-    assert "batch_norm: 3 of 21 points" in page.scoreboard()
+    assert "batch_norm: 4 of 46 points" in page.scoreboard()
 
     cell = page.cell("batch_norm")
     undo = cell.get_by_role("button", name="Undo reset")
@@ -200,7 +201,7 @@ def test_an_endless_loop_is_ended_and_nothing_is_lost(lab):
     page.page.evaluate("document.querySelector('#nc-run').dataset.deadline = 10")
     page.check("merge_statistics", solution("merge_statistics"))
     assert "merge_statistics: passed" in page.report("merge_statistics")
-    assert "rescaling: 6 of 13 points" in page.scoreboard()
+    assert "rescaling: 14 of 23 points" in page.scoreboard()
 
 
 def test_prints_and_errors_name_the_learners_line(lab):
@@ -235,11 +236,11 @@ def test_downloads_are_graded_to_the_points_of_the_page(lab, tmp_path, capsys):
     page.check("batch_norm", WRONG)
     page.check("batch_norm_backward", "def batch_norm_backward(:\n# %% no cell begins here")
     page.check("batch_norm_inference", solution("batch_norm_inference"))
-    assert "batch_norm: 8 of 21 points" in page.scoreboard()
+    assert "batch_norm: 9 of 46 points" in page.scoreboard()
     for kind in ("notebook", ".py"):
         path = page.download(kind, tmp_path)
         assert grade([str(path)]) == 1
-        assert "batch_norm: 8 of 21 points" in capsys.readouterr().out
+        assert "batch_norm: 9 of 46 points" in capsys.readouterr().out
     notebook = nbformat.read(tmp_path / "batch_norm.ipynb", as_version=4)
     nbformat.validate(notebook)
     original = nbformat.read(ROOT / "book/exercises/batch_norm.ipynb", as_version=4)
@@ -344,7 +345,7 @@ def test_a_browser_that_keeps_nothing_is_told_of(lab):
     page.page.get_by_text("This browser keeps nothing for this page").wait_for()
     assert "stays in this browser" not in page.scoreboard()
     page.check("min_max_scale", solution("min_max_scale"))
-    assert "rescaling: 4 of 13 points" in page.scoreboard()
+    assert "rescaling: 5 of 23 points" in page.scoreboard()
 
 
 def test_a_report_out_of_the_storage_brings_no_code(lab):
