@@ -2,19 +2,22 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from normcourse.lab.playgrounds import PLAYGROUNDS
-from normcourse.widgets import QuickCheck
+from normcourse.widgets import Prediction, QuickCheck
 
 BOOK = Path(__file__).parents[1] / "book"
 NOTEBOOKS = sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 CHAPTERS = [p for p in NOTEBOOKS if p.with_suffix(".checks.toml").exists()]
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
+
+PREDICTION = "prediction-"
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: str(p.relative_to(BOOK)))
 
@@ -58,6 +61,15 @@ def test_figures_say_what_they_show(path):
 
 
 @each
+def test_a_prediction_is_answered_by_the_cells_behind_it(path):
+    cells = nbformat.read(path, 4).cells
+    for cell, following in pairwise(cells):
+        if f'"{PREDICTION}' in json.dumps(cell.get("outputs", [])):
+            assert "remove-input" in cell.metadata.tags
+            assert "answer" in following.metadata.get("tags", ())
+
+
+@each
 def test_has_one_title(path):
     text = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"]
     titles = re.findall(r"^# .+", "\n".join(text), re.MULTILINE)
@@ -94,6 +106,11 @@ def test_stored_widgets_are_those_of_today(path):
     assert len(set(shown)) == len(shown), "one id, two places"
     assert set(models) == {id for v in shown for id in (v, f"{v}-layout")}
     for model_id in shown:
+        if model_id.startswith(PREDICTION):  # its answers are in its text, which nbval compares
+            stored = models[model_id]["state"]
+            assert stored["_esm"] == Prediction._esm.read_text(encoding="utf-8")
+            assert (stored["guess"], stored["shown"]) == (-1, False)
+            continue
         widget = fresh(model_id)
         state = widget.get_manager_state(widgets=[widget])["state"][model_id]
         expected = json.loads(json.dumps(state))

@@ -1,7 +1,7 @@
 """How long a chapter takes to read: ``python -m normcourse.lab.reading [notebook ...]``.
 
 200 words a minute, 6 seconds for a line of code that is seen, 30 seconds for a display formula, and
-a minute for a card, a playground or a prediction. What is folded does not count.
+a minute for a card or a playground, half of it for a prediction. What is folded does not count.
 """
 
 import json
@@ -24,7 +24,7 @@ class Reading:
     words: int
     code: int
     formulas: int
-    cards: int
+    cards: float
 
     @property
     def minutes(self):
@@ -55,7 +55,9 @@ def read(path):
                 code += sum(bool(line.strip()) for line in source.splitlines())
             for output in cell.get("outputs", ()):
                 data = output.get("data", {})
-                cards += bool({CLAIM, WIDGET} & data.keys())
+                if {CLAIM, WIDGET} & data.keys() and "hide-output" not in tags:
+                    model = data.get(WIDGET, {}).get("model_id", "")
+                    cards += 0.5 if model.startswith("prediction-") else 1
                 shown = "".join(data.get("text/markdown", ""))
                 code += sum(
                     bool(line.strip()) for line in shown.splitlines() if not line.startswith("```")
@@ -66,7 +68,9 @@ def read(path):
 def main(paths):
     for path in map(Path, paths or chapters()):
         r = read(path)
-        counts = f"{r.words} words, {r.code} lines of code, {r.formulas} formulas, {r.cards} cards"
+        counts = (
+            f"{r.words} words, {r.code} lines of code, {r.formulas} formulas, {r.cards:g} cards"
+        )
         print(f"{path}: {r.minutes:.0f} minutes ({counts})")
 
 

@@ -64,10 +64,11 @@ class Prediction(anywidget.AnyWidget):
         return self.choices[self.guess] if self.choices else self.axis["values"][self.guess]
 
     def __repr__(self):
-        asked = ", ".join(self.choices) or f"a point from {self.axis['texts'][0]} to "
-        if not self.choices:
-            asked += f"{self.axis['texts'][-1]}, {self.axis['label']}"
-        return f"<Prediction: {asked}>"
+        # The answer is in the text, so that nbval compares it.
+        if self.choices:
+            return f"<Prediction: {', '.join(self.choices)}; it is: {self.answer}>"
+        found = ", ".join(f"{name}: {text}" for name, _, text in self.axis["answers"])
+        return f"<Prediction of {self.axis['label']}; {found}>"
 
 
 STOPS = 48  # of the handle along the axis

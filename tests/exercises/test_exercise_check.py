@@ -139,7 +139,7 @@ def test_a_session_goes_on_where_another_ended(session):
     other = Session()
     other.check(normcourse.batch_norm)  # forgotten by what is restored
     other.restore(state)
-    assert "batch_norm: 3 of 21 points" in repr(other.scoreboard("batch_norm"))
+    assert "batch_norm: 8 of 46 points" in repr(other.scoreboard("batch_norm"))
     assert len(other.check(unbiased).hints) == 2
     other.restore({"best": {"gone.batch_norm": 1, "batch_norm.batch_norm": 99}})
     assert other.state() == {"failures": {}, "best": {"batch_norm.batch_norm": 5}}
