@@ -291,7 +291,7 @@ class Cell {
     );
     if (check) {
       const invitation = report(check.querySelector(".nc-check").outerHTML);
-      const summary = make("summary", { textContent: "What will be tried" });
+      const summary = make("summary", { textContent: "The task in one sentence" });
       this.invitation = make("details", {}, summary, ...invitation);
       const style = check.querySelector("style");
       if (style && !document.head.querySelector("style.nc-report-style")) {

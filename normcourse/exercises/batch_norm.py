@@ -91,6 +91,18 @@ LAYOUT = (
         b=lambda q: q.bias,
     ),
     mistake(
+        "variance averaged over the samples",
+        "You average the variances of the samples. That misses how the samples differ: take the "
+        "variance over all axes at once.",
+        var=lambda q: q.x.var(tuple(range(2, q.x.ndim)), keepdims=True).mean(0, keepdims=True),
+    ),
+    mistake(
+        "axes not moved back",
+        "You flatten x with the channels last, and reshape the result straight to x.shape. Undo "
+        "the transpose first.",
+        xhat=lambda q: np.moveaxis(q.c / q.s, 1, -1).reshape(q.x.shape),
+    ),
+    mistake(
         "statistics lost their axes",
         "Right for (N, C), but with more axes your mean of shape (C,) meets the last axis instead "
         "of the channels. Keep the reduced axes: keepdims=True.",
@@ -98,6 +110,8 @@ LAYOUT = (
         var=lambda q: q.view.var(q.axis),
     ),
 )
+
+LAST = next(m for m in LAYOUT if m.name == "channels on the last axis")
 
 BATCH_NORM, BATCH_NORM_BACKWARD = both_passes(
     "batch_norm",
@@ -117,7 +131,16 @@ BATCH_NORM, BATCH_NORM_BACKWARD = both_passes(
         last_axis("bias", "b"),
         *LAYOUT,
     ),
-    of_backward=(last_axis("weight", "w"), *LAYOUT),
+    of_backward=(
+        last_axis("weight", "w"),
+        *LAYOUT,
+        mistake(
+            "channels on the last axis",
+            LAST.explanation,
+            **LAST.turns,
+            shared=lambda q: tuple(range(q.x.ndim - 1)),
+        ),
+    ),
 )
 
 # ---- running statistics ------------------------------------------------------------------------
@@ -141,7 +164,7 @@ def both(step):
     """One way to blend, for the mean and for the variance."""
     return {
         "new_mean": step("running_mean", "batch_mean"),
-        "new_var": step("running_var", "stored"),
+        "new_var": step("running_var", "kept"),
     }
 
 
@@ -150,7 +173,9 @@ TRACKING = {
     "count": lambda q: q.x.size // q.x.shape[1],
     "batch_mean": lambda q: q.x.mean(q.batch_axis),
     "batch_var": lambda q: q.x.var(q.batch_axis),
-    "stored": lambda q: q.batch_var * q.count / (q.count - 1),
+    "factor": lambda q: q.count / (q.count - 1),
+    "stored": lambda q: q.batch_var * q.factor,
+    "kept": lambda q: q.stored,
     **both(blended),
 }
 
@@ -159,7 +184,42 @@ TRACKING_MISTAKES = (
         "biased variance stored",
         "The running variance estimates that of the data, so it takes the unbiased variance of "
         "the batch: divide by n - 1, where n counts all numbers of a channel.",
-        stored=lambda q: q.batch_var,
+        factor=lambda q: 1,
+    ),
+    mistake(
+        "n/(n - 1) turned around",
+        "You multiply by (n - 1)/n, which makes the variance smaller still. It is n/(n - 1).",
+        factor=lambda q: (q.count - 1) / q.count,
+    ),
+    mistake(
+        "corrected twice",
+        "Your variance divides by n - 1 already, and then takes the factor n/(n - 1) once more.",
+        factor=lambda q: (q.count / (q.count - 1)) ** 2,
+    ),
+    mistake(
+        "mean corrected, too",
+        "The factor n/(n - 1) belongs to the variance. A mean is divided by n.",
+        batch_mean=lambda q: q.x.mean(q.batch_axis) * q.count / (q.count - 1),
+    ),
+    mistake(
+        "moved the wrong way",
+        "You add momentum · (old - batch), which moves away from the batch. It is (batch - old).",
+        **both(
+            lambda old, new: (
+                lambda q: getattr(q, old) + q.momentum * (getattr(q, old) - getattr(q, new))
+            )
+        ),
+    ),
+    mistake(
+        "momentum missing on the mean",
+        "You add the whole mean of the batch to (1 - momentum) · old. It has the weight momentum.",
+        new_mean=lambda q: (1 - q.momentum) * q.running_mean + q.batch_mean,
+    ),
+    mistake(
+        "momentum missing on the variance",
+        "You add the whole variance of the batch to (1 - momentum) · old. It has the weight "
+        "momentum.",
+        new_var=lambda q: (1 - q.momentum) * q.running_var + q.kept,
     ),
     mistake("momentum turned around", COMPLEMENT, **both(complement)),
     mistake(
@@ -170,7 +230,7 @@ TRACKING_MISTAKES = (
     mistake(
         "momentum turned around for the variance",
         "The mean moves by momentum, the variance by 1 - momentum. Both move alike.",
-        new_var=complement("running_var", "stored"),
+        new_var=complement("running_var", "kept"),
     ),
     mistake(
         "momentum hard-coded",
@@ -198,7 +258,7 @@ TRACKING_MISTAKES = (
     mistake(
         "standard deviation stored",
         "You blend in the standard deviation of the batch. The second buffer is a variance.",
-        stored=lambda q: np.sqrt(q.batch_var * q.count / (q.count - 1)),
+        kept=lambda q: np.sqrt(q.stored),
     ),
     mistake(
         "standard deviations blended",
@@ -230,6 +290,23 @@ TRACKING_MISTAKES = (
         "Right for (N, C), but with more axes you average the variances of the positions. That "
         "misses how the positions differ: take the variance over all axes at once.",
         stored=lambda q: q.x.var(0, ddof=1).mean(tuple(range(1, q.x.ndim - 1))),
+    ),
+    mistake(
+        "variance averaged over the samples",
+        "You average the variances of the samples. That misses how the samples differ: take the "
+        "variance over all axes at once.",
+        batch_var=lambda q: q.x.var(tuple(range(2, q.x.ndim))).mean(0),
+    ),
+    mistake(
+        "variance around the new running mean",
+        "You square x minus the running mean that you have just updated. The variance of the batch "
+        "is around the mean of the batch.",
+        stored=lambda q: (
+            ((q.x - on_channels(blended("running_mean", "batch_mean")(q), q.x)) ** 2).mean(
+                q.batch_axis
+            )
+            * q.factor
+        ),
     ),
     mistake(
         "variance around the running mean",
@@ -291,6 +368,7 @@ UPDATE_RUNNING_STATISTICS = Exercise(
 
 # ---- inference ---------------------------------------------------------------------------------
 
+FOLDED = "shift folded without the scale"
 INFERENCE = {
     "mu": lambda q: on_channels(q.mean, q.x),
     "sigma2": lambda q: on_channels(q.var, q.x),
@@ -355,7 +433,7 @@ BATCH_NORM_INFERENCE = Exercise(
             s=lambda q: np.sqrt(q.sigma2**2 + q.eps),
         ),
         mistake(
-            "shift folded without the scale",
+            FOLDED,
             "Written as a x + b, the shift is b = β - a μ with a = γ/√(σ² + ε). You subtract γ μ.",
             y=lambda q: q.w / q.s * q.x + q.b - q.mu * q.w,
         ),
@@ -377,7 +455,7 @@ BATCH_NORM_INFERENCE = Exercise(
             "are axis 1.",
             **last_axis("", "w", "b", "mu", "sigma2").turns,
         ),
-        *(m for m in affine_mistakes() if m.name != "bias divided, too"),
+        *(m for m in affine_mistakes() if m.name not in ("bias divided, too", FOLDED)),
         mistake(
             "bias divided, too",
             "You divide γ (x - μ) + β by √(σ² + ε). The bias is added after the division.",

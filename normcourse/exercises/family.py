@@ -282,6 +282,16 @@ def affine_mistakes():
             y=lambda q: q.xhat,
         ),
         mistake(
+            "one added to the weight",
+            "You scale by 1 + γ, as some implementations store it. Here γ itself is the weight.",
+            y=lambda q: (1 + q.w) * q.xhat + q.b,
+        ),
+        mistake(
+            "shift folded without the scale",
+            "Written as a x + b, the shift is b = β - a μ with a = γ/√(σ² + ε). Yours subtracts μ.",
+            y=lambda q: q.w * q.x / spread(q.s, q) + q.b - spread(q.mean, q),
+        ),
+        mistake(
             "no weight",
             "You return x̂ + β. Multiply by γ before.",
             y=lambda q: q.xhat + q.b,
@@ -356,6 +366,10 @@ def _closed_mean(q):
     return _mean_of(q, q.g) / q.s
 
 
+def _closed_along(q):
+    return q.g.mean(tuple(q.dx_axis), keepdims=True) / q.dx_s
+
+
 def backward_mistakes(rule, own=""):
     """What goes wrong in a gradient and is no wrong coefficient; arguments as above."""
     unsummed = (
@@ -363,6 +377,7 @@ def backward_mistakes(rule, own=""):
         "its gradient is a sum over all of them, before it goes on to each."
     )
     statistics = statistics_mistakes(rule, own)
+    in_dx = axes_mistakes(rule, own, "dx_axis", "The means in your dx run")
     return (
         *statistics,
         # Where x̂ has a mean, the graph and the closed form, which drops it, differ.
@@ -371,7 +386,12 @@ def backward_mistakes(rule, own=""):
             for m in statistics
             if m.about & {"c", "xhat"}
         ),
-        *axes_mistakes(rule, own, "dx_axis", "The means in your dx run"),
+        *in_dx,
+        # In the closed form the mean is that of g, along the same axes.
+        *(
+            Mistake(m.name, m.explanation, {**m.turns, "by_mean": _closed_along}, m.noisy)
+            for m in in_dx
+        ),
         *(
             mistake("sum over the group forgotten", unsummed, by_var=by_var, by_mean=by_mean)
             for by_var in (
@@ -391,6 +411,13 @@ def backward_mistakes(rule, own=""):
             "mean(g x̂).",
             by_mean=lambda q: _mean_of(q, q.dy.reshape(q.view.shape)) / q.s,
             by_var=lambda q: q.z * _mean_of(q, q.dy.reshape(q.view.shape) * q.z) / q.s,
+        ),
+        mistake(
+            "x̂ missing behind its mean",
+            "You subtract mean(g x̂) from every number alike. What is taken away lies along x̂: "
+            "x̂ mean(g x̂).",
+            by_var=lambda q: _mean_of(q, q.g * q.z) / q.s,
+            by_mean=_closed_mean,
         ),
         mistake(
             "x where x̂ belongs in dx",

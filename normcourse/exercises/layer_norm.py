@@ -26,6 +26,30 @@ def rows(rng, *shape, scale):
     return x
 
 
+def first_axes(x, normalized_shape, *_):
+    return tuple(range(len(normalized_shape)))
+
+
+def other_axes(step, what, ending=""):
+    """Statistics along the axes that count samples, and along the first instead of the last."""
+    return (
+        mistake(
+            f"statistics per feature{ending}",
+            f"{what} over the samples, one for each feature, as in batch normalization. Here each "
+            "sample has its own.",
+            noisy=(FAR,),
+            **{step: lambda q: axes_before(q.x, q.normalized_shape)},
+        ),
+        mistake(
+            f"statistics over the first axes{ending}",
+            f"{what} over the first len(normalized_shape) axes. It is the last ones that "
+            "normalized_shape names.",
+            noisy=(FAR,),
+            **{step: lambda q: first_axes(q.x, q.normalized_shape)},
+        ),
+    )
+
+
 EXERCISES = both_passes(
     "layer_norm",
     task="Normalize the last axes of x, whose lengths are normalized_shape, for each sample by "
@@ -49,6 +73,7 @@ EXERCISES = both_passes(
     hint="The last len(normalized_shape) axes share a statistic; those before them count samples. "
     "x.mean takes a tuple of axes; negative ones count from the end.",
     of_forward=(
+        *other_axes("axis", "Your mean runs"),
         mistake(
             "one weight for all features",
             "You use a mean of the weights. Each feature of a row has a weight of its own.",
@@ -56,6 +81,8 @@ EXERCISES = both_passes(
         ),
     ),
     of_backward=(
+        *other_axes("axis", "Your mean runs"),
+        *other_axes("dx_axis", "The means in your dx run", ", in dx"),
         mistake(
             "weight multiplied after the means",
             "You take the means of dy and multiply by γ afterwards. In batch normalization that is "

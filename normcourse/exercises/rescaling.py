@@ -22,9 +22,14 @@ def constant(rng):
     return spread_out(rng, 4, 2) * np.float32([0, 1]) + np.float32([3, 0])
 
 
+def some_constant(rng):
+    """Training data with three features, of which only the last changes."""
+    return spread_out(rng, 4, 3) * np.float32([0, 0, 1]) + np.float32([3, -2, 0])
+
+
 def narrow(rng):
-    """Training data whose first feature has a standard deviation near 0.05."""
-    return spread_out(rng, 4, 2) * np.float32([0.05, 1]) + np.float32([1, 0])
+    """Training data whose first feature has a standard deviation near 0.002."""
+    return spread_out(rng, 4, 2) * np.float32([0.002, 1]) + np.float32([1, 0])
 
 
 def between(rng, X_train, n=2):
@@ -86,7 +91,10 @@ def guard_mistakes(name, *, inverse=False):
         "small scale replaced by 1",
         "You also let a small scale count as 1, so a narrow feature stays narrow. Only a scale of "
         "exactly 0 needs that.",
-        [lambda scale, least=least: np.where(scale < least, 1, scale) for least in (0.5, 1.0)],
+        [
+            lambda scale, least=least: np.where(scale < least, 1, scale)
+            for least in (0.01, 0.5, 1.0)
+        ],
     )
     if inverse:
         return (
@@ -384,10 +392,7 @@ STANDARD_SCALE = Exercise(
         Probe("a narrow feature", lambda rng: (X := narrow(rng), between(rng, X) + 0.5)),
         Probe(
             "constant features",
-            lambda rng: (
-                np.tile(np.float32([3, -2]), (4, 1)),
-                weights(rng, (2, 2)) + np.float32([3, -2]),
-            ),
+            lambda rng: (X := some_constant(rng), between(rng, X) + np.float32([-1, 0.5, 0])),
         ),
         Probe(
             FAR,
@@ -576,6 +581,49 @@ MERGE_STATISTICS = Exercise(
             "You add δ²/4, which is right for two chunks of equal size. In general it is "
             "δ² n_a n_b / n².",
             across=lambda q: q.delta**2 / 4,
+        ),
+        mistake(
+            "distance between the means subtracted",
+            "You subtract the term of the distance. Means that differ spread the data further.",
+            across=lambda q: -(q.delta**2) * q.n_a * q.n_b / q.n**2,
+        ),
+        mistake(
+            "only the distance of the first chunk",
+            "You add (mean_a - mean)² for both chunks. Each has its own distance from the common "
+            "mean, and its own weight.",
+            across=lambda q: (q.delta * q.share) ** 2,
+        ),
+        mistake(
+            "square of the mean not subtracted",
+            "You return E[x²]. The variance is E[x²] less the square of the common mean.",
+            across=lambda q: (q.n_a * q.a[1] ** 2 + q.n_b * q.b[1] ** 2) / q.n,
+        ),
+        mistake(
+            "integer division",
+            "n_a n_b // n loses what is behind the point. Use /.",
+            across=lambda q: q.delta**2 * (q.n_a * q.n_b // q.n) / q.n,
+        ),
+        mistake(
+            "mean moved the wrong way",
+            "You move the mean of a away from that of b. It is mean_a + (mean_b - mean_a) n_b/n.",
+            mean=lambda q: q.a[1] - q.delta * q.share,
+        ),
+        mistake(
+            "variances weighed as of independent sums",
+            "You weigh the variances by (n_a/n)² and (n_b/n)². That is the variance of a sum of "
+            "means; within the chunks the weights are n_a/n and n_b/n.",
+            within=lambda q: (q.n_a**2 * q.a[2] + q.n_b**2 * q.b[2]) / q.n**2,
+        ),
+        mistake(
+            "standard deviations averaged",
+            "You average standard deviations and square the result. Average the variances.",
+            within=lambda q: ((q.n_a * np.sqrt(q.a[2]) + q.n_b * np.sqrt(q.b[2])) / q.n) ** 2,
+        ),
+        mistake(
+            "weights n - 1 for variances divided by n",
+            "You weigh the variances by n_a - 1 and n_b - 1, as if they were unbiased. They are "
+            "divided by n: weigh by n.",
+            within=lambda q: ((q.n_a - 1) * q.a[2] + (q.n_b - 1) * q.b[2]) / q.n,
         ),
         mistake(
             "sum of squares returned",

@@ -39,7 +39,7 @@ def chapters(root="book"):
 
 
 def read(path):
-    """Count words, visible lines of code, display formulas and cards of the notebook at ``path``."""
+    """What there is to read in the notebook at ``path``."""
     words = code = formulas = cards = 0
     for cell in json.loads(Path(path).read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])

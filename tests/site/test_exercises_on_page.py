@@ -379,7 +379,8 @@ def test_a_cell_of_a_chapter_runs(open_page, lab):
 def test_an_exercise_stands_behind_its_chapter(open_page):
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    for technique in EXERCISES:
+    chapters = {Path(file).name for file in listed if "/exercises/" not in file}
+    for technique in chapters & EXERCISES.keys():
         chapter = listed[listed.index(f"book/exercises/{technique}") - 1]
         assert Path(chapter).name == technique
         page = open_page(f"{chapter}.html")
