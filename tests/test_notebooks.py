@@ -108,7 +108,7 @@ def test_stored_widgets_are_those_of_today(path):
     for model_id in shown:
         if model_id.startswith(PREDICTION):  # its answers are in its text, which nbval compares
             stored = models[model_id]["state"]
-            assert stored["_esm"] == Prediction._esm.read_text(encoding="utf-8")
+            assert stored["_esm"] == str(Prediction._esm)
             assert (stored["guess"], stored["shown"]) == (-1, False)
             continue
         widget = fresh(model_id)

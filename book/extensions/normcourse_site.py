@@ -16,6 +16,14 @@ from pathlib import Path
 from normcourse.palette import ACCENT
 
 PAGES = {"light": "#fdfcfa", "dark": "#16181d"}  # as in site.css
+# What formulas need; MathJax's menu alone would double it.
+MATHJAX = [
+    "core",
+    "input/tex-base",
+    "[tex]/ams",
+    "output/chtml",  # it asks for its font itself
+    "a11y/assistive-mml",
+]
 UNUSED_SCRIPTS = re.compile("thebe|fontawesome|design-tabs")
 MIME = "application/vnd.jupyter.widget-"
 FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
@@ -37,7 +45,11 @@ def setup(app):
 def configure(app, config):
     templates = Path(__file__).with_name("templates")
     config.templates_path.append(str(templates))
-    config.mathjax_path = "mathjax/tex-chtml.js"
+    config.mathjax_path = "mathjax/startup.js"
+    config.mathjax3_config = {
+        "loader": {"load": MATHJAX},
+        "tex": {"packages": ["base", "ams"]},
+    }
     options = config.html_theme_options
     has_address = bool(options.get("repository_url"))
     options["use_repository_button"] = has_address
@@ -53,13 +65,17 @@ def write_assets(app):
     static.mkdir(parents=True, exist_ok=True)
     (static / "palette.css").write_text(palette_css(), encoding="utf-8")
     app.add_css_file("palette.css")
+    app.add_js_file("formulas.js", loading_method="defer")
 
     package = distribution("sphinx-mathjax-offline")
     source = package.locate_file("sphinx-mathjax-offline/static/mathjax")
     target = static / "mathjax"
     fonts = "output/chtml/fonts/woff-v2"
     shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
-    shutil.copy2(source / "tex-chtml.js", target)
+    for component in ("startup", "output/chtml/fonts/tex", *MATHJAX):
+        file = component.replace("[tex]", "input/tex/extensions") + ".js"
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / file, target / file)
 
 
 def adapt_page(app, pagename, templatename, context, doctree):

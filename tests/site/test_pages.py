@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from normcourse_site import contrast
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
-BUDGET = 700_000  # bytes of a page with all it loads, gzipped
+BUDGET = 600_000  # bytes of a page with all it loads, gzipped
 PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.glob("book/**/*.html"))
 each_page = pytest.mark.parametrize("path", PAGES)
 

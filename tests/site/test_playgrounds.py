@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from normcourse.lab.playgrounds import PLAYGROUNDS
-from normcourse.widgets.panels import Blocks, Grid, Histogram, Lines, Note, Table
+from normcourse.widgets.panels import Arrows, Blocks, Grid, Histogram, Lines, Note, Table
 
 pytestmark = pytest.mark.site
 
@@ -83,7 +83,8 @@ READ = """root => [...root.querySelectorAll('.nc-panel')].map(panel => ({
   rects: [...panel.querySelectorAll('rect')].map(r => ({
     kind: r.getAttribute('class'), opacity: Number(r.getAttribute('fill-opacity')),
     height: Number(r.getAttribute('height')) })),
-  paths: [...panel.querySelectorAll('svg[role=img] .nc-curve')].map(p => p.getAttribute('d')),
+  paths: [...panel.querySelectorAll('svg[role=img] :is(.nc-curve, .nc-arrow)')].map(
+    p => p.getAttribute('d')),
   outline: panel.querySelector('.nc-outline')?.getAttribute('d'),
   texts: [...panel.querySelectorAll('svg text')].map(t => t.textContent),
   scale: [...panel.querySelectorAll('.nc-scale span')].map(t => t.textContent),
@@ -101,10 +102,10 @@ def assert_drawn(panel, drawn):
     expected = panel.frame(Blocks())  # texts and shapes; the drawn marks are compared below
     if isinstance(panel, Grid):
         values = np.nan_to_num(np.asarray(panel.values, float)).ravel()
-        limit = abs(values).max() or 1
+        limit = panel.limit or abs(values).max() or 1
         signs = [-1 if "cold" in r["kind"] else 1 for r in drawn["rects"]]
         shown = np.array([s * r["opacity"] for s, r in zip(signs, drawn["rects"], strict=True)])
-        np.testing.assert_allclose(shown, values / limit, atol=0.5 / 127 + 1e-3)
+        np.testing.assert_allclose(shown, (values / limit).clip(-1, 1), atol=0.5 / 127 + 1e-3)
         assert drawn["scale"][-1] == expected["limit"]
         if panel.numbers:
             assert drawn["texts"] == expected["numbers"]
@@ -126,6 +127,12 @@ def assert_drawn(panel, drawn):
             height, top = BASE - 22, 8
             shown = 1 - (points[:, 1] - top) / (height - top)
             np.testing.assert_allclose(shown, positions, atol=0.5 / 254 + 1e-3)
+    elif isinstance(panel, Arrows):
+        for d, ends in zip(drawn["paths"], panel.arrows.values(), strict=True):
+            shown = np.array([float(v) for v in re.findall(r"-?[\d.]+", d)[:4]]).reshape(2, 2)
+            np.testing.assert_allclose(
+                shown * [1, -1] / 160, np.divide(ends, panel.limit), atol=5e-3
+            )
     elif isinstance(panel, Table):
         assert drawn["cells"] == expected["entries"]
     elif isinstance(panel, Note):

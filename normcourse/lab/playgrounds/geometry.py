@@ -107,5 +107,5 @@ def playground(technique="batch_norm"):
         draw,
         uncentred if rms else centred,
         accent=ACCENT[technique],
-        height=760,
+        height=673,
     )
