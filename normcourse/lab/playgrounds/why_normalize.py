@@ -175,5 +175,5 @@ def step_size():
         step_picture,
         descend,
         accent=ACCENT["rescaling"],
-        height=430,
+        height=536,
     )
