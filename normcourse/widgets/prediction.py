@@ -53,7 +53,7 @@ class Prediction(anywidget.AnyWidget):
             choices=choices,
             right=choices.index(answer) if choices else -1,
             axis={} if choices else _axis(answer, limits, label, log),
-            height_hint=114 + 32 * len(choices) if choices else 230,
+            height_hint=114 + 32 * len(choices) if choices else 290,
         )
 
     @property

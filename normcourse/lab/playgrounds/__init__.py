@@ -7,6 +7,7 @@ __all__ = ["PLAYGROUNDS"]
 PLAYGROUNDS = {
     "axes": axes.playground,
     "why_normalize": why_normalize.playground,
+    "step_size": why_normalize.step_size,
     "rescaling": rescaling.playground,
     "batch_norm": batch_norm.playground,
     "batch_norm_walkthrough": batch_norm.walkthrough,
