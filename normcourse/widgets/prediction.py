@@ -104,4 +104,11 @@ def readable(value):
     value = float(f"{value:.2g}")
     if 1000 <= abs(value) < 1e9:
         return f"{value:,.0f}".replace("-", "−")
+    if value and not 1e-3 <= abs(value) < 1e9:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        power = "10" + str(int(exponent)).translate(RAISED)
+        return power if mantissa == "1.0" else f"{mantissa}·{power}".replace("-", "−")
     return number(value, 2)
+
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

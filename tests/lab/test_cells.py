@@ -68,7 +68,10 @@ def test_a_report_is_that_of_the_notebook():
     assert answer["title"] == "merge_statistics: not there yet, 1 of 9 points"
     assert "Hint 1 of" in answer["html"]
     assert "Hint 2 of" not in answer["html"]
-    assert answer["state"] == {"failures": {"rescaling.merge_statistics": 1}, "best": {}}
+    assert answer["state"] == {
+        "failures": {"rescaling.merge_statistics": 1},
+        "best": {"rescaling.merge_statistics": 1},
+    }
     assert "rescaling: 0 of 13 points" in answer["scoreboard"]
     again, _ = go(source, check="check(merge_statistics)", state=answer["state"])
     assert "Hint 2 of" in again["html"]
