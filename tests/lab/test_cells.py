@@ -72,7 +72,7 @@ def test_a_report_is_that_of_the_notebook():
         "failures": {"rescaling.merge_statistics": 1},
         "best": {"rescaling.merge_statistics": 1},
     }
-    assert "rescaling: 0 of 13 points" in answer["scoreboard"]
+    assert "rescaling: 1 of 23 points" in answer["scoreboard"]
     again, _ = go(source, check="check(merge_statistics)", state=answer["state"])
     assert "Hint 2 of" in again["html"]
 
