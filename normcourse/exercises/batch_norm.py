@@ -370,6 +370,7 @@ UPDATE_RUNNING_STATISTICS = Exercise(
 
 FOLDED = "shift folded without the scale"
 INFERENCE = {
+    "view": lambda q: q.x,
     "mu": lambda q: on_channels(q.mean, q.x),
     "sigma2": lambda q: on_channels(q.var, q.x),
     "s": lambda q: np.sqrt(q.sigma2 + q.eps),
@@ -455,12 +456,7 @@ BATCH_NORM_INFERENCE = Exercise(
             "are axis 1.",
             **last_axis("", "w", "b", "mu", "sigma2").turns,
         ),
-        *(m for m in affine_mistakes() if m.name not in ("bias divided, too", FOLDED)),
-        mistake(
-            "bias divided, too",
-            "You divide γ (x - μ) + β by √(σ² + ε). The bias is added after the division.",
-            y=lambda q: q.w * q.xhat + q.b / q.s,
-        ),
+        *(m for m in affine_mistakes() if m.name != FOLDED),
     ),
     hints=(
         Hint(

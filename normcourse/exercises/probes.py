@@ -10,7 +10,6 @@ __all__ = [
     "channels",
     "channels_last_images",
     "constant_channel",
-    "mean_square",
     "naive_variance",
     "narrow_sequence",
     "spread_out",
@@ -69,11 +68,6 @@ def weights(rng, shape, low=0.5, high=2.0):
 def variances(rng, shape):
     """Positive, around 1."""
     return rng.uniform(0.5, 2.0, shape).astype(np.float32)
-
-
-def mean_square(x, axis, keepdims=False):
-    """The variance of those who forget to subtract the mean."""
-    return (x**2).mean(axis, keepdims=keepdims)
 
 
 def naive_variance(x, axis, keepdims=False, ddof=0):
