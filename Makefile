@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-com
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve site test cpus bench agreement notebooks lab format lock clean
+.PHONY: help serve site test cpus bench agreement study notebooks lab format lock clean
 
 help: ## list these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ bench: $(VENV)/.full ## time each technique beside torch.nn and NumPy
 
 agreement: $(VENV)/.full ## compare each technique with torch, scikit-learn and float64
 	@$(BIN)/python benchmarks/agreement.py
+
+study: $(VENV)/.full ## repeat the long runs and timings that claims rest on
+	@$(BIN)/python -m normcourse.lab.study
 
 notebooks: $(VENV)/.full ## execute every notebook in place
 	@$(BIN)/python -m normcourse.lab.execute

@@ -41,7 +41,8 @@ def batch_norm(
     axes = _check(x, eps, weight=weight, bias=bias)
     _check_count(x)
     xhat, _ = core.normalize(x, axes, eps)
-    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    return core.affine(xhat, weight, bias, x)
 
 
 def batch_norm_backward(
@@ -75,8 +76,9 @@ def batch_norm_backward(
     _check_count(x)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(x, axes, eps)
-    positions = axes[1:]
-    dx, dweight, dbias = core.channels_backward(dy, xhat, rstd, weight, bias, axes, positions)
+    dx, dweight, dbias = core.channels_backward(
+        dy, xhat, rstd, weight, bias, axis=axes, positions=axes[1:]
+    )
     return narrow(dx, x), dweight, dbias
 
 
@@ -106,8 +108,10 @@ def batch_norm_inference(
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 2.
     """
     _check(x, eps, mean=mean, var=var, weight=weight, bias=bias)
-    xhat = (widen(x) - widen(per_channel(mean, x))) / (widen(per_channel(var, x)) + eps) ** 0.5
-    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
+    mean, var = per_channel(mean, x), per_channel(var, x)
+    xhat = (widen(x) - widen(mean)) / (widen(var) + eps) ** 0.5
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    return core.affine(xhat, weight, bias, x)
 
 
 def batch_norm_inference_backward(

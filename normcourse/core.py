@@ -20,6 +20,7 @@ __all__ = [
     "affine",
     "affine_backward",
     "all_but_channels",
+    "arange_like",
     "channels_backward",
     "largest",
     "mean_and_variance",
@@ -28,6 +29,7 @@ __all__ = [
     "normalize",
     "normalize_backward",
     "per_channel",
+    "project",
     "standardize",
     "standardize_backward",
     "widen",
@@ -115,8 +117,11 @@ def normalize(x: Array, axis: Axis, eps: float) -> tuple[Array, Array]:
 
 def normalize_backward(g: Array, xhat: Array, rstd: Array, axis: Axis) -> Array:
     """What reaches x when ``g`` reaches xhat: less its mean, less its part along xhat, scaled."""
-    along_one = _mean(g, axis)
-    along_xhat = _mean(g * xhat, axis)
+    return project(g, xhat, rstd, _mean(g, axis), _mean(g * xhat, axis))
+
+
+def project(g: Array, xhat: Array, rstd: Array, along_one: Array, along_xhat: Array) -> Array:
+    """What reaches x, from the means of g and of g * xhat, wherever these were taken."""
     return (g - along_one - xhat * along_xhat) * rstd
 
 
@@ -137,15 +142,18 @@ def channels_backward(
     the weight and along ``axis`` they are the means of g and :math:`g\,\hat x`.
     """
     g = widen(dy)
-    one, along = _sum(g, positions), _sum(g * xhat, positions)
-    dbias = None if bias is None else narrow(_total(one, (0,)).reshape(bias.shape), bias)
-    dweight = None if weight is None else narrow(_total(along, (0,)).reshape(weight.shape), weight)
+    one = _sum_keepdims(g, positions)
+    along = _sum_keepdims(g * xhat, positions)
+    per_sample = (g.shape[0], prod(one.shape[1:]))
+    dbias = _parameter_gradient(one.reshape(per_sample), bias, (0,))
+    dweight = _parameter_gradient(along.reshape(per_sample), weight, (0,))
     if weight is not None:
         gamma = widen(weight).reshape(one.shape[1:])
         g, one, along = g * gamma, one * gamma, along * gamma
     part = 1 / _count(xhat, axis)
-    along_one, along_xhat = _sum(one, axis) * part, _sum(along, axis) * part
-    return (g - along_one - xhat * along_xhat) * rstd, dweight, dbias
+    along_one = _sum_keepdims(one, axis) * part
+    along_xhat = _sum_keepdims(along, axis) * part
+    return project(g, xhat, rstd, along_one, along_xhat), dweight, dbias
 
 
 def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
@@ -159,11 +167,11 @@ def _center(x: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
     # Near 1e4 float32 is off by up to 5e-4. What is left over has a mean again, so small that
     # subtracting its square cancels nothing; abs() is for a variance of 0. A quotient, for 1 / n
     # is rounded, too, and equal numbers must come out as exactly 0.
-    left = _sum(centered, axis)
+    left = _sum_keepdims(centered, axis)
     rest = left / n
     # Of squares that overflow, no infinity may be subtracted: that would be NaN.
     lacking = (left * rest).clip(None, largest(x))
-    variance = abs(_sum(centered * centered, axis) - lacking) * (1 / n)
+    variance = abs(_sum_keepdims(centered * centered, axis) - lacking) * (1 / n)
     return mean, centered, rest, variance
 
 
@@ -173,10 +181,10 @@ def _mean(x: Array, axis: Axis) -> Array:
     A product, not a quotient: compilers divide again for each number that uses it. So compiled
     layer normalization takes three quarters of the time.
     """
-    return _sum(x, axis) * (1 / _count(x, axis))
+    return _sum_keepdims(x, axis) * (1 / _count(x, axis))
 
 
-def _sum(x: Array, axis: Axis) -> Array:
+def _sum_keepdims(x: Array, axis: Axis) -> Array:
     """The sum along ``axis``, kept as axes of length 1; along many axes a sum of sums.
 
     The first are those of one sample or channel, which lie together in memory. Compiled, one long
@@ -213,12 +221,16 @@ def affine_backward(
     """
     dy = widen(dy)
     dxhat = dy if weight is None else dy * widen(weight)
-    dweight = None if weight is None else narrow(_total(dy * xhat, shared), weight)
-    dbias = None if bias is None else narrow(_total(dy, shared), bias)
-    return dxhat, dweight, dbias
+    dweight = _parameter_gradient(dy * xhat, weight, shared)
+    return dxhat, dweight, _parameter_gradient(dy, bias, shared)
 
 
-def _total(x: Array, axis: tuple[int, ...]) -> Array:
+def _parameter_gradient(copies: Array, p: Array | None, axis: tuple[int, ...]) -> Array | None:
+    """The gradient of ``p``, the sum of those of its copies along ``axis``; None for None."""
+    return None if p is None else narrow(_sum_dropdims(copies, axis), p)
+
+
+def _sum_dropdims(x: Array, axis: tuple[int, ...]) -> Array:
     """The sum along ``axis``, without those axes.
 
     In two steps, each along neighbours in memory: of channels within each sample, of rows eight
@@ -246,6 +258,12 @@ def per_channel(p: Array, x: Any) -> Array:
 def all_but_channels(x: Array) -> tuple[int, ...]:
     """The axes of (N, C, ...) except C."""
     return (0, *range(2, x.ndim))
+
+
+def arange_like(vector: Array) -> Array:
+    """1, 2, ..., n in the library of ``vector`` (n,) and on its device, even if it holds NaN."""
+    # not "(vector == vector) | True": jit.trace keeps no Python bool
+    return ((vector == vector) | (vector != vector)).cumsum(0)
 
 
 def largest(x: Any) -> float:

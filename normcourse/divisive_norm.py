@@ -93,10 +93,12 @@ def divisive_norm_backward(
     gamma, d = _vector(gain), floor + _pool(weight, power)
     g = _flat(dy) / d
     t = -gamma * g * power / d
-    dx = exponent * slope * (_flat(x) > 0) * (gamma * g + _pool(weight.T, t))
-    dsigma = _sum(t * exponent * floor_slope, sigma)
+    reaching = gamma * g + _pool(weight.T, t)  # D^n
+    dx = exponent * slope * (_flat(x) > 0) * reaching
+    dsigma = _parameter_gradient(t * exponent * floor_slope, sigma)
+    dgain = _parameter_gradient(g * power, gain)
     dx = narrow(dx.reshape(x.shape), x)
-    return dx, _pool_gradient(t, power, weight), dsigma, _sum(g * power, gain)
+    return dx, _pool_gradient(t, power, weight), dsigma, dgain
 
 
 def signed_divisive_norm(
@@ -154,7 +156,8 @@ def signed_divisive_norm_backward(
     checks.check_number("power", power)
     checks.check_gradient("dy", dy, x)
     dx, t, square, scale = _signed_backward(dy, x, weight, bias, power)
-    return dx, _pool_gradient(t, square, weight), _sum(t / scale, bias)
+    dbias = _parameter_gradient(t / scale, bias)
+    return dx, _pool_gradient(t, square, weight), dbias
 
 
 def local_response_norm(
@@ -184,7 +187,8 @@ def local_response_norm(
     Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3: size 5, k 2, beta 0.75, alpha 1e-4
     (here 5e-4).
     """
-    return signed_divisive_norm(x, _neighbours(x, size, alpha, beta, k), k, beta)
+    weight = _neighbours(x, size, alpha, beta, k)
+    return signed_divisive_norm(x, weight, k, beta)
 
 
 def local_response_norm_backward(
@@ -262,7 +266,7 @@ def _vector(p):
     return p if isinstance(p, Real) else widen(p).reshape((1, -1, 1))
 
 
-def _sum(t, p):
+def _parameter_gradient(t, p):
     """The gradient of p from that of its copies; None for a number."""
     return None if isinstance(p, Real) else narrow(t.sum((0, 2)), p)
 
@@ -276,7 +280,7 @@ def _neighbours(x, size, alpha, beta, k):
     checks.check_number("beta", beta)
     checks.check_number("k", k)
     some = x[:1].sum(core.all_but_channels(x))  # (C,), whatever it holds
-    place = ((some == some) | (some != some)).cumsum(0)  # 1, 2, ..., C in the library of x
+    place = core.arange_like(some)
     ahead = place.reshape((1, -1)) - place.reshape((-1, 1))
     band = (ahead >= -(size // 2)) & (ahead <= (size - 1) // 2)
     return narrow(band, widen(x)) * (alpha / size)

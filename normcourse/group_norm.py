@@ -41,7 +41,8 @@ def group_norm(
     """
     groups, axes = _groups(x, num_groups, weight, bias, eps)
     xhat, _ = core.normalize(groups, axes, eps)
-    return core.affine(xhat.reshape(x.shape), per_channel(weight, x), per_channel(bias, x), x)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    return core.affine(xhat.reshape(x.shape), weight, bias, x)
 
 
 def group_norm_backward(
@@ -75,8 +76,10 @@ def group_norm_backward(
     groups, axes = _groups(x, num_groups, weight, bias, eps)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(groups, axes, eps)
-    dy, positions = dy.reshape(groups.shape), axes[1:]
-    dx, dweight, dbias = core.channels_backward(dy, xhat, rstd, weight, bias, axes, positions)
+    dy = dy.reshape(groups.shape)
+    dx, dweight, dbias = core.channels_backward(
+        dy, xhat, rstd, weight, bias, axis=axes, positions=axes[1:]
+    )
     return narrow(dx.reshape(x.shape), x), dweight, dbias
 
 

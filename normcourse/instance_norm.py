@@ -38,7 +38,8 @@ def instance_norm(
     """
     axes, _ = _check(x, weight, bias, eps)
     xhat, _ = core.normalize(x, axes, eps)
-    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    return core.affine(xhat, weight, bias, x)
 
 
 def instance_norm_backward(
@@ -73,7 +74,9 @@ def instance_norm_backward(
     axes, _ = _check(x, weight, bias, eps)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(x, axes, eps)
-    dx, dweight, dbias = core.channels_backward(dy, xhat, rstd, weight, bias, axes, axes)
+    dx, dweight, dbias = core.channels_backward(
+        dy, xhat, rstd, weight, bias, axis=axes, positions=axes
+    )
     return narrow(dx, x), dweight, dbias
 
 
@@ -98,12 +101,15 @@ def update_running_instance_statistics(
     Raises:
         TypeError, ValueError: as :func:`instance_norm`; an empty batch.
     """
-    axes, n = _check(x, running_mean, running_var, names=("running_mean", "running_var"))
+    names = "running_mean", "running_var"
+    axes, n = _check(x, running_mean, running_var, names=names)
     checks.check_momentum(momentum, x)
     checks.check_not_empty(x)
-    mean, var = (s.mean(0).reshape(-1) for s in core.mean_and_variance(x, axes))
+    statistics = core.mean_and_variance(x, axes)
+    mean, var = (s.mean(0).reshape(-1) for s in statistics)
     new_mean = core.moving_average(running_mean, mean, momentum)
-    return new_mean, core.moving_average(running_var, var * (n / (n - 1)), momentum)
+    unbiased = var * (n / (n - 1))
+    return new_mean, core.moving_average(running_var, unbiased, momentum)
 
 
 def _check(

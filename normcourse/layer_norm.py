@@ -73,11 +73,12 @@ def layer_norm_backward(
     Raises:
         TypeError, ValueError: as :func:`layer_norm`; ``dy`` is not like ``x``.
     """
-    axes, shared = _check(x, normalized_shape, weight, bias, eps)
+    axes, batch = _check(x, normalized_shape, weight, bias, eps)
     checks.check_gradient("dy", dy, x)
     xhat, rstd = core.normalize(x, axes, eps)
-    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, shared)
-    return narrow(core.normalize_backward(g, xhat, rstd, axes), x), dweight, dbias
+    g, dweight, dbias = core.affine_backward(dy, xhat, weight, bias, batch)
+    dx = core.normalize_backward(g, xhat, rstd, axes)
+    return narrow(dx, x), dweight, dbias
 
 
 def _check(

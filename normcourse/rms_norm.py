@@ -71,10 +71,10 @@ def rms_norm_backward(
     Raises:
         TypeError, ValueError: as :func:`rms_norm`; ``dy`` is not like ``x``.
     """
-    axes, shared = _check(x, normalized_shape, weight, eps)
+    axes, batch = _check(x, normalized_shape, weight, eps)
     checks.check_gradient("dy", dy, x)
     xhat, scale = _normalize(x, axes, eps)
-    g, dweight, _ = core.affine_backward(dy, xhat, weight, None, shared)
+    g, dweight, _ = core.affine_backward(dy, xhat, weight, None, batch)
     along_xhat = (g * xhat).mean(axes, keepdims=True)
     return narrow((g - xhat * along_xhat) * scale, x), dweight
 

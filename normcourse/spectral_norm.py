@@ -47,8 +47,8 @@ def power_iteration(
     checks.check_array("weight_matrix", weight_matrix)
     if weight_matrix.ndim != 2:
         raise ValueError(
-            f"weight_matrix must have two axes, got shape {tuple(weight_matrix.shape)}. "
-            "Try as_matrix(weight)."
+            "weight_matrix must have two axes, got shape "
+            f"{tuple(weight_matrix.shape)}. Try as_matrix(weight)."
         )
     matrix = _matrix(weight_matrix, 0, u, v)
     checks.check_integer("n", n, least=0)
@@ -108,7 +108,8 @@ def spectral_norm_backward(dy: Array, weight: Array, u: Array, v: Array, dim: in
     dy, what = widen(dy), widen(weight) / sigma
     before, h, after = _split(weight, dim)
     uv = widen(u).reshape((1, h, 1)) * widen(v).reshape((before, 1, after))
-    return narrow((dy - (dy * what).sum() * uv.reshape(dy.shape)) / sigma, weight)
+    dw = (dy - (dy * what).sum() * uv.reshape(dy.shape)) / sigma
+    return narrow(dw, weight)
 
 
 def as_matrix(weight: Array, dim: int = 0) -> Array:
@@ -127,18 +128,19 @@ def as_matrix(weight: Array, dim: int = 0) -> Array:
     shape = tuple(weight.shape)
     if len(shape) < 2:
         raise ValueError(
-            f"weight must have two or more axes, got shape {shape}. The norm of a vector needs "
-            "no estimate: see weight_norm."
+            f"weight must have two or more axes, got shape {shape}. "
+            "The norm of a vector needs no estimate: see weight_norm."
         )
     if not isinstance(dim, Integral) or isinstance(dim, bool):
         raise TypeError(f"dim must be an integer, got {dim!r}.")
     if not -len(shape) <= dim < len(shape):
         raise ValueError(
-            f"dim must be an axis of weight, {-len(shape)} to {len(shape) - 1} for shape {shape}; "
-            f"got {dim}."
+            f"dim must be an axis of weight, {-len(shape)} to "
+            f"{len(shape) - 1} for shape {shape}; got {dim}."
         )
     before, h, after = _split(weight, dim)
-    return weight.reshape((before, h, after)).swapaxes(0, 1).reshape((h, before * after))
+    rows_first = weight.reshape((before, h, after)).swapaxes(0, 1)
+    return rows_first.reshape((h, before * after))
 
 
 def _split(weight: Array, dim: int) -> tuple[int, int, int]:

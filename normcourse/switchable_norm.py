@@ -50,8 +50,10 @@ def switchable_norm(
 
     Source: Luo et al. 2018, arXiv:1806.10779, section 2.
     """
-    xhat, *_ = _normalize(x, None, mean_weight, var_weight, weight, bias, eps)
-    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
+    logits = mean_weight, var_weight
+    xhat, *_ = _normalize(x, None, logits, weight, bias, eps)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    return core.affine(xhat, weight, bias, x)
 
 
 def switchable_norm_backward(
@@ -83,7 +85,8 @@ def switchable_norm_backward(
     Raises:
         TypeError, ValueError: as :func:`switchable_norm`; ``dy`` is not like ``x``.
     """
-    return _backward(dy, x, None, mean_weight, var_weight, weight, bias, eps)
+    logits = mean_weight, var_weight
+    return _backward(dy, x, None, logits, weight, bias, eps)
 
 
 def switchable_norm_inference(
@@ -112,9 +115,11 @@ def switchable_norm_inference(
     Raises:
         TypeError, ValueError: as :func:`switchable_norm`.
     """
-    running = (running_mean, running_var)
-    xhat, *_ = _normalize(x, running, mean_weight, var_weight, weight, bias, eps)
-    return core.affine(xhat, per_channel(weight, x), per_channel(bias, x), x)
+    running = running_mean, running_var
+    logits = mean_weight, var_weight
+    xhat, *_ = _normalize(x, running, logits, weight, bias, eps)
+    weight, bias = per_channel(weight, x), per_channel(bias, x)
+    return core.affine(xhat, weight, bias, x)
 
 
 def switchable_norm_inference_backward(
@@ -143,12 +148,13 @@ def switchable_norm_inference_backward(
     Raises:
         TypeError, ValueError: as :func:`switchable_norm_inference`; ``dy`` is not like ``x``.
     """
-    running = (running_mean, running_var)
-    return _backward(dy, x, running, mean_weight, var_weight, weight, bias, eps)
+    running = running_mean, running_var
+    logits = mean_weight, var_weight
+    return _backward(dy, x, running, logits, weight, bias, eps)
 
 
-def _backward(dy, x, running, mean_weight, var_weight, weight, bias, eps):
-    normalized = _normalize(x, running, mean_weight, var_weight, weight, bias, eps)
+def _backward(dy, x, running, logits, weight, bias, eps):
+    normalized = _normalize(x, running, logits, weight, bias, eps)
     xhat, r, centered, apart, variances, w, v = normalized
     checks.check_gradient("dy", dy, x)
     weight, bias = per_channel(weight, x), per_channel(bias, x)
@@ -164,16 +170,17 @@ def _backward(dy, x, running, mean_weight, var_weight, weight, bias, eps):
     # A variance that overflows meets a 0 in along_xhat: times infinity that would be NaN.
     finite = [s.clip(None, core.largest(s)) for s in variances]
     dv = [-n / 2 * (along_xhat[0] * s).sum() for s in finite]
-    logits = _softmax_backward(dw, mean_weight), _softmax_backward(dv, var_weight)
-    return narrow(dx.reshape(x.shape), x), *logits, dweight, dbias
+    shares = [_softmax_backward(d, p) for d, p in zip((dw, dv), logits, strict=True)]
+    return narrow(dx.reshape(x.shape), x), *shares, dweight, dbias
 
 
-def _normalize(x, running, mean_weight, var_weight, weight, bias, eps):
+def _normalize(x, running, logits, weight, bias, eps):
     """(xhat, r, x - mu_instance, [mu_instance - mu_k], [sigma_k^2], w, w'), from one pass over x.
 
     Only differences of means are mixed: near 1e4 the means themselves are rounded too coarsely.
     Layer and batch have the mean of the instances' variances plus the variance of their means.
     """
+    mean_weight, var_weight = logits
     _check(x, running, mean_weight, var_weight, weight, bias, eps)
     flat = widen(x).reshape((*x.shape[:2], prod(x.shape[2:])))
     mean, var = core.mean_and_variance(flat, 2)
@@ -214,7 +221,7 @@ def _mix(shares, parts):
 def _softmax(logits):
     """(the shares, 1 2 3 in the library of the logits)."""
     power = e ** (widen(logits) - widen(logits).max())
-    return power / power.sum(), (0 * power + 1).cumsum(0)
+    return power / power.sum(), core.arange_like(power)
 
 
 def _shares(logits):

@@ -61,7 +61,8 @@ def weight_norm_backward(dw: Array, v: Array, g: Array, dim: int | None = 0) -> 
     vhat, scale, length = _direction(v, axes)
     dw = widen(dw)
     along = _sum(dw * vhat, axes)
-    # Divided by the norm in two steps: the norm of the smallest numbers has no finite inverse.
+    # Divided by the norm in two steps: that of the smallest numbers has no
+    # finite inverse.
     dv = (dw - along * vhat) * (widen(g) / length) / scale
     return narrow(dv, v), narrow(along.reshape(g.shape), g)
 
@@ -82,7 +83,8 @@ def norm_except_dim(v: Array, dim: int | None = 0) -> Array:
     """
     axes = _check(v, dim)
     vhat, _, _ = _direction(v, axes)
-    return narrow(_sum(widen(v) * vhat, axes).reshape(_shape_of_g(v, axes)), v)
+    norm = _sum(widen(v) * vhat, axes)
+    return narrow(norm.reshape(_shape_of_g(v, axes)), v)
 
 
 def _direction(v: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:

@@ -164,5 +164,5 @@ class _Normalize(torch.autograd.Function):
         sums = torch.stack([g.sum(axes), (g * xhat).sum(axes)])
         distributed.all_reduce(sums, group=ctx.group)
         along_one, along_xhat = (per_channel(s, x) for s in sums / count.clamp(min=1))
-        dx = narrow((g - along_one - xhat * along_xhat) * rstd, x)
+        dx = narrow(core.project(g, xhat, rstd, along_one, along_xhat), x)
         return dx, dweight, dbias, None, None, None, None, None
