@@ -2,9 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 import traitlets
 
-from normcourse.lab.playgrounds import PLAYGROUNDS, batch_norm, geometry
+from normcourse.lab.playgrounds import (
+    PLAYGROUNDS,
+    batch_norm,
+    geometry,
+    layer_norm,
+    sharing,
+    spectral_norm,
+    walkthrough,
+    weight_norm,
+)
+from normcourse.lab.playgrounds.pictures import before_after
+from normcourse.palette import ACCENT
 from normcourse.widgets import (
     Choice,
     Grid,
@@ -24,6 +36,8 @@ from normcourse.widgets.panels import ABSENT, Blocks, number, summary
     [
         (0, "0"),
         (1.0, "1"),
+        (2 - 2**-52, "2"),  # what another processor's rounding makes of 2
+        (1.0001, "1.00"),
         (-3.14159, "−3.14"),
         (0.0123, "0.012"),
         (123.4, "123"),
@@ -101,6 +115,7 @@ def assert_same_picture(widget, settings, stored):
         sizes = {"cells": np.prod(new.get("shape", 0)), "bars": panel.get("bins")}
         sizes["groups"] = sizes["cells"]
         sizes["ends"] = 4 * (len(panel.get("arrows", ())) + 1)
+        sizes["pixels"] = 3 * np.prod(panel.get("shape", 0))
         for name in new:
             if name in sizes:
                 size = int(sizes[name])
@@ -247,24 +262,253 @@ def test_a_prediction_by_choice():
     assert widget.value == "1"
 
 
+def test_a_prediction_of_lines():
+    widget = Prediction(
+        "line", {"a": [0, 0.5], "b": [1, 1]}, limits=(0, 1), over=(2, 32), over_label="batch"
+    )
+    assert widget.axis["answers"] == [["a", [0, 0.5], ["0", "0.50"]], ["b", [1, 1], ["1", "1"]]]
+    assert widget.axis["over"] == ["2", "32"]
+    assert widget.value is None
+    widget.line = [0, 48]
+    assert widget.value == [0, 1]
+    assert "a: 0 0.50, b: 1 1" in repr(widget)
+
+
 def test_bad_predictions_are_refused():
+    with pytest.raises(ValueError, match="'a' must have 2 numbers"):
+        Prediction("bad", {"a": [0.5]}, limits=(0, 1), over=(2, 32))
+    with pytest.raises(ValueError, match="limits must hold"):
+        Prediction("bad", {"a": [0.5, 2]}, limits=(0, 1), over=(2, 32))
     with pytest.raises(ValueError, match="one of the choices"):
         Prediction("bad", "c", choices=["a", "b"])
     with pytest.raises(ValueError, match="limits must hold"):
         Prediction("bad", {"x": 11}, limits=(0, 10))
 
 
-@pytest.mark.parametrize("technique", ["batch_norm", "rms_norm"])
-def test_the_geometry_is_that_of_the_gradient(technique):
-    """dx is tangent: orthogonal to xhat, and to the ones where a mean is subtracted."""
-    widget = geometry.playground(technique)
+@pytest.mark.parametrize("axes", [(0,), (0, 2), (1, 2), (2,), (0, 1, 2)])
+def test_before_and_after_outline_what_shares_a_statistic(axes):
+    """Two numbers stand in one outline if they have one place on all axes that are kept."""
+    x, y = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
+    raw, normalized, before, after, table, note = before_after(x, y, axes, "Look.")
+    places = [tuple(np.delete(place, axes)) for place in np.ndindex(x.shape)]
+    cells = raw.groups.ravel()
+    for i, j in np.ndindex(x.size, x.size):
+        assert (cells[i] == cells[j]) == (places[i] == places[j])
+    assert np.array_equal(raw.groups, normalized.groups)
+    for values, grid, histogram in ((x, raw, before), (y, normalized, after)):
+        assert np.array_equal(grid.values, values.reshape(3, 8))
+        assert np.array_equal(histogram.values, values)
+    assert table.rows["max"] == [x.max(), y.max()]
+    assert note.text == "Look."
+
+
+@pytest.mark.parametrize("block", list(sharing.BLOCKS))
+@pytest.mark.parametrize(
+    ("technique", "axes"),
+    [
+        ("batch", (0, 2)),
+        ("layer, whole sample", (1, 2)),
+        ("layer, each position", (1,)),
+        ("instance", (2,)),
+        ("RMS, each position", (1,)),
+    ],
+)
+def test_who_shares_a_statistic_is_found_by_changing_a_number(technique, axes, block):
+    """Axes of (N, C, positions), as the papers give them; tokens have their features last."""
+    panel, note = sharing.picture(None, block, technique, sample=2, row=3, column=1)
+    expected = np.zeros(sharing.SHAPE, bool)
+    image = block.startswith("image")
+    at = (1, 2, 0) if image else (1, 0, 2)
+    expected[tuple(slice(None) if axis in axes else at[axis] for axis in range(3))] = True
+    assert np.array_equal(panel.shared, expected if image else expected.swapaxes(1, 2))
+    assert f"{expected.sum()} of 48" in note.text
+
+
+def drawn_at_random(widget):
+    """(vectors by name, their panels), for ten settings."""
     rng = np.random.default_rng(0)
     for _ in range(10):
         settings = {c["name"]: rng.choice(c["values"]).item() for c in widget.controls}
-        arrows, *_ = widget.picture(**settings)
-        drawn = {name: np.subtract(end, start) for name, (start, end) in arrows.arrows.items()}
-        assert abs(drawn["dx"] @ drawn["x̂"]) < 1e-9
-        assert np.linalg.norm(drawn["x̂"]) == pytest.approx(arrows.radius)
-        kept = np.subtract(arrows.removed[1], drawn["x̂"])
-        spread = np.linalg.norm(drawn["x"]) / arrows.radius
-        assert drawn["dx"] * spread == pytest.approx(kept)
+        panels = widget.picture(**settings)
+        arrows = panels[0].arrows
+        yield {name: np.subtract(end, start) for name, (start, end) in arrows.items()}, panels
+
+
+@pytest.mark.parametrize("technique", geometry.CASES)
+def test_the_geometry_is_that_of_the_gradient(technique):
+    """What comes back is tangent to the circle: orthogonal to what goes in and what goes out."""
+    widget = geometry.playground(technique)
+    assert widget.accent == ACCENT[technique]
+    for drawn, (arrows, *_) in drawn_at_random(widget):
+        x, xhat, _, dx = drawn.values()
+        assert abs(dx @ xhat) < 1e-9
+        assert abs(dx @ x) < 1e-9
+        assert np.linalg.norm(xhat) == pytest.approx(arrows.radius)
+        kept = np.subtract(arrows.removed[1], xhat)
+        assert dx * np.linalg.norm(x) / arrows.radius == pytest.approx(kept)
+        assert np.abs([end for _, end in arrows.arrows.values()]).max() < arrows.limit
+
+
+@pytest.mark.parametrize("technique", ["batch_norm", "layer_norm", "rms_norm"])
+def test_only_without_a_mean_the_gradient_sums_to_0(technique):
+    widget = geometry.playground(technique)
+    sums = [table.rows["dx"][-2] for _, (_, table, _) in drawn_at_random(widget)]
+    assert all((s == "0") == (technique != "rms_norm") for s in sums)
+
+
+def test_a_step_makes_a_weight_longer_as_autograd_has_it():
+    widget = geometry.playground("weight_norm")
+    for drawn, (_, table, note) in drawn_at_random(widget):
+        v, dw = (torch.tensor(drawn[name], requires_grad=True) for name in ("v", "dw"))
+        w = 1.5 * v / v.norm()
+        (dv,) = torch.autograd.grad(w, v, dw)
+        assert drawn["w"] == pytest.approx(w.detach().numpy())
+        assert drawn["dv"] == pytest.approx(dv.numpy())
+        before, after = v.norm().item(), (v - dv).norm().item()
+        assert after > before
+        assert table.rows["v − dv"][2] == number(after, 2)
+        assert f"from {number(before, 2)} to {number(after, 2)}." in note.text
+
+
+@pytest.mark.parametrize("technique", geometry.CASES)
+def test_the_words_of_the_geometry_are_those_of_the_technique(technique):
+    widget = geometry.playground(technique)
+    _, table, note = widget.picture()
+    told = {
+        "batch_norm": "Three samples of one channel share mean and variance",
+        "layer_norm": "Three features of one sample share mean and variance",
+        "rms_norm": "Two features of one sample share a root mean square",
+        "weight_norm": "only g can make w longer",
+    }
+    assert [name for name, text in told.items() if text in note.text] == [technique]
+    assert ("σ" in note.text) == (technique in ("batch_norm", "layer_norm"))
+    assert ("sum" in table.columns) == (technique != "weight_norm")
+
+
+def test_the_walkthrough_ends_where_the_package_does():
+    """Steps 8 and 13 are the layer's output and dx, as the functions and autograd have them."""
+    for technique, functional, given in (
+        ("batch_norm", torch.nn.functional.batch_norm, ("x", None, None)),
+        ("layer_norm", torch.nn.functional.layer_norm, ("x", (4,))),
+    ):
+        every = {name: torch.tensor(matrix) for name, matrix, *_ in walkthrough.steps(technique)}
+        x = every["the batch"].requires_grad_()
+        gamma, beta = map(torch.tensor, walkthrough.AFFINE[technique])
+        more = {"training": True} if technique == "batch_norm" else {}
+        y = functional(x, *given[1:], weight=gamma, bias=beta, eps=walkthrough.EPS, **more)
+        y.backward(every["dy"])
+        torch.testing.assert_close(every["scale and shift"], y.detach())
+        torch.testing.assert_close(every["dx"], x.grad)
+
+
+# ---- the playground of layer norm ------------------------------------------------------------
+
+
+def test_samples_of_any_size_and_mean_come_out_on_one_sphere():
+    widget = layer_norm.playground()
+    normalized = [
+        widget.picture(scale=scale, shift=shift, eps=1e-12)[1].values
+        for scale in (0.01, 1.0, 100.0)
+        for shift in (-10.0, 0.0, 10.0)
+    ]
+    np.testing.assert_allclose(np.linalg.norm(normalized, axis=-1), 8**0.5, rtol=1e-6)
+    np.testing.assert_allclose(normalized, np.broadcast_to(normalized[0], (9, 4, 8)), atol=1e-6)
+
+
+def test_a_sample_does_not_see_its_neighbours():
+    widget = layer_norm.playground()
+    before, after = (
+        widget.picture(company=company, eps=0.1)[1].values for company in layer_norm.COMPANY
+    )
+    np.testing.assert_array_equal(before[0], after[0])
+    assert (np.abs(before[1:] - after[1:]) > 0.1).any(1).all()
+
+
+# ---- the playground of weight norm -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("lr", weight_norm.RATES)
+@pytest.mark.parametrize("length", weight_norm.LENGTHS)
+def test_v_goes_where_torch_takes_it(length, lr):
+    """The steps are those of torch's own parametrization and of its own optimizer."""
+    widget = weight_norm.playground()
+    H, goal = map(torch.tensor, weight_norm.problem())
+    layer = torch.nn.Linear(2, 1, bias=False, dtype=torch.float64)
+    torch.nn.utils.parametrizations.weight_norm(layer, dim=None)
+    learned = layer.parametrizations.weight
+    with torch.no_grad():
+        learned.original0.fill_(1)
+        learned.original1.copy_(torch.tensor([[0.0, length]], dtype=torch.float64))
+    optimizer = torch.optim.SGD(layer.parameters(), lr)
+    for _ in range(5):
+        optimizer.zero_grad()
+        away = layer.weight[0] - goal
+        (away @ H @ away / 2).backward()
+        optimizer.step()
+    arrows, table, *_, note = widget.picture(angle=90, length=length, lr=lr, steps=5)
+    v = learned.original1[0].detach().numpy()
+    assert arrows.arrows["v"][1] == pytest.approx(weight_norm.within(v), abs=1e-9)
+    assert arrows.arrows["w"][1] == pytest.approx(
+        weight_norm.within(layer.weight[0].detach().numpy()), abs=1e-9
+    )
+    assert table.rows["‖v‖"][1] == number(float(f"{np.linalg.norm(v):.12g}"), 2)
+    assert f"is {number(v @ v, 3)}." in note.text
+
+
+def test_a_vector_as_it_is_takes_the_place_of_length_and_direction():
+    widget = weight_norm.playground()
+    widget.function = weight_norm.one_vector
+    _, _, lines, _ = widget.picture(length=1.0)
+    np.testing.assert_allclose(lines.curves["v and g"], lines.curves["one vector"])
+
+
+# ---- the playgrounds of spectral norm --------------------------------------------------------
+
+
+def test_power_iteration_shows_what_the_svd_says_and_the_formula_predicts():
+    widget = spectral_norm.playground()
+    for ratio in spectral_norm.RATIOS:
+        ellipse, lines, _, note = widget.picture(steps=8, ratio=ratio, angle=50)
+        assert np.linalg.svd(spectral_norm.matrix(ratio))[1] == pytest.approx([2, 2 * ratio])
+        measured, predicted = lines.curves["measured"], lines.curves["predicted"]
+        np.testing.assert_allclose(measured, predicted, rtol=1e-5)
+        assert (np.diff(measured) <= 0).all()
+        assert ("Good to a thousandth" in note.text) == (measured[8] < 1e-3)
+        lengths = [np.hypot(*end) for _, end in ellipse.arrows.values()]
+        assert lengths[:2] == pytest.approx([1, 1])
+
+
+def test_a_start_across_the_long_axis_never_turns():
+    widget = spectral_norm.playground()
+    for steps in (0, 8):
+        ellipse, *_, note = widget.picture(steps=steps, angle=90)
+        assert ellipse.arrows["v"][1] == pytest.approx((0, 1))
+        assert "nothing can grow" in note.text
+
+
+def test_the_ellipse_is_the_image_of_the_circle():
+    ellipse, *_ = spectral_norm.playground().picture(ratio=0.6)
+    blocks = Blocks()
+    ((start, size),) = ellipse.frame(blocks)["points"]
+    assert size == 2 * 120
+    points = (decode(blocks, start, size) / 127 - 1).reshape(-1, 2) * ellipse.limit
+    back = np.linalg.solve(spectral_norm.matrix(0.6), points.T)
+    np.testing.assert_allclose(np.linalg.norm(back, axis=0), 1, atol=0.03)
+    stretched = np.linalg.norm(points, axis=1)
+    assert stretched.max() == pytest.approx(2, abs=0.03)
+    assert stretched.min() == pytest.approx(1.2, abs=0.03)
+
+
+def test_the_walkthrough_of_spectral_norm_ends_where_autograd_does():
+    every = {name: (now, known) for name, now, known, _ in spectral_norm.steps()}
+    w = torch.tensor(spectral_norm.W, requires_grad=True)
+    what = w / torch.linalg.matrix_norm(w, 2)
+    what.backward(torch.tensor(spectral_norm.DY))
+    assert every["normalized"][0] == pytest.approx(what.detach().numpy())
+    assert every["dW"][0] == pytest.approx(w.grad.numpy())
+    assert every["dW"][1]["⟨dW, W⟩"] == pytest.approx(0, abs=1e-12)
+    assert every["taken away"][0] != pytest.approx(0)
+    errors = [4 - every[name][1]["σ"] for name in ("the first estimate", "the second estimate")]
+    assert errors[0] == pytest.approx(4 - 13**0.5)
+    assert 0 < errors[1] < errors[0] / 100
+    assert every["the limit"][1]["u"] == pytest.approx(np.array([2, 1]) / 5**0.5)

@@ -83,8 +83,9 @@ class Python {
         else if (this.#heard.failed) this.#heard.failed(crashed(data.failed));
         else fail(data.failed);
       };
-      const { pyodide, package: archive } = settings;
-      this.#worker.postMessage({ start: { pyodide: address(pyodide), package: address(archive) } });
+      const paths = ["pyodide", "package", "digits"].filter((name) => settings[name]);
+      const start = Object.fromEntries(paths.map((name) => [name, address(settings[name])]));
+      this.#worker.postMessage({ start });
     });
     return this.#ready;
   }
@@ -303,13 +304,15 @@ class Cell {
     } else {
       cell.querySelector(".cell_input").replaceWith(this.root);
       this.stored = cell.querySelector(".cell_output");
+      // A stored report is about the functions that nobody had written.
+      if (this.stored?.querySelector(".nc-check")) this.stored.hidden = true;
     }
   }
 
   #show(kept) {
     this.report.replaceChildren(...(kept ? report(kept.html) : [this.invitation]));
     this.checked = kept?.code;
-    this.verdict = `${kept?.title ?? ""}`.replace(/^\w+: (.)/, (_, first) => first.toUpperCase());
+    this.verdict = `${kept?.title ?? ""}`.replace(/^[^:]+: (.)/, (_, first) => first.toUpperCase());
     this.#say(this.verdict);
     this.#aged();
   }

@@ -21,11 +21,12 @@ function countBytes(report) {
   };
 }
 
-async function start({ pyodide, package: archive }) {
+async function start({ pyodide, package: archive, digits }) {
   countBytes((loaded) => postMessage({ loaded }));
   importScripts(`${pyodide}pyodide.js`);
+  const env = { HOME: "/home/pyodide", ...(digits && { NORMCOURSE_DIGITS: digits }) };
   const [python, modules] = await Promise.all([
-    loadPyodide({ indexURL: pyodide, packages: ["numpy"], env: { HOME: "/home/pyodide" } }),
+    loadPyodide({ indexURL: pyodide, packages: ["numpy"], env }),
     fetch(archive).then((response) => response.arrayBuffer()),
   ]);
   python.unpackArchive(modules, "zip");

@@ -1,10 +1,20 @@
-"""What both widgets share: ids that are the same in every run."""
+"""What all widgets share: their JavaScript's beginning, and ids that are the same in every run."""
+
+from pathlib import Path
 
 from ipywidgets import Layout
 
-__all__ = ["identity"]
+__all__ = ["CSS", "identity", "script"]
+
+HERE = Path(__file__).parent
+CSS = HERE / "widgets.css"
 
 _open = {}
+
+
+def script(name):
+    """The JavaScript of a widget: what all share, then its own file."""
+    return "".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in ("common", name))
 
 
 def identity(widget, key):

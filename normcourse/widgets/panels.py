@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Arrows", "Blocks", "Grid", "Histogram", "Lines", "Note", "Table", "number", "summary"]
+__all__ = [
+    "Arrows",
+    "Blocks",
+    "Grid",
+    "Histogram",
+    "Lines",
+    "Note",
+    "Picture",
+    "Sharing",
+    "Table",
+    "number",
+    "summary",
+]
 
 ABSENT = 255  # the byte for "nothing to draw here"
 
@@ -18,8 +30,9 @@ def number(value, digits=3):
     value = float(value)
     if not np.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "undefined"
-    if value == int(value) and abs(value) < 10**6:
-        text = str(int(value))
+    whole = round(value)
+    if abs(value - whole) <= 1e-9 * abs(value) and abs(value) < 10**6:  # 2 and 2 + 4e-16 are one
+        text = str(whole)
     elif 1e-3 <= abs(value) < 10**6:
         decimals = digits - 1 - int(np.floor(np.log10(abs(value))))
         text = f"{value:.{min(max(0, decimals), 3)}f}"
@@ -199,6 +212,8 @@ class Arrows:
         colours: name -> css colour, the accent where missing.
         handles: name -> (control of the angle in degrees, control of the length or None). The end
             of the arrow is dragged, and the nearest stored setting is shown.
+        outline: (points, 2) of a closed line behind the arrows, such as what a matrix makes of a
+            circle.
     """
 
     title: str
@@ -208,6 +223,7 @@ class Arrows:
     removed: tuple
     colours: dict = field(default_factory=dict)
     handles: dict = field(default_factory=dict)
+    outline: np.ndarray | None = None
 
     def spec(self):
         return {
@@ -221,11 +237,79 @@ class Arrows:
 
     def positions(self):
         """x and y of all ends as bytes: 0 at -limit, 254 at limit."""
-        points = np.array([*self.arrows.values(), self.removed], float)
-        return np.rint(127 * np.clip(points / self.limit, -1, 1)) + 127
+        return self._as_bytes([*self.arrows.values(), self.removed])
+
+    def _as_bytes(self, points):
+        return np.rint(127 * np.clip(np.array(points, float) / self.limit, -1, 1)) + 127
 
     def frame(self, blocks):
-        return {"ends": blocks.add(self.positions())}
+        frame = {"ends": blocks.add(self.positions())}
+        if self.outline is None:
+            return frame
+        outline = self._as_bytes(self.outline)
+        return frame | {"points": [[blocks.add(outline), outline.size]]}
+
+
+@dataclass
+class Sharing:
+    """Samples side by side as small matrices, one number of which is picked with a click.
+
+    Args:
+        title: heading of the panel.
+        shared: (samples, rows, columns) booleans: what goes with the number that was picked.
+        picked: (sample, row, column) of that number, counted from 0.
+        rows, columns: what the two directions of a matrix are.
+        controls: names of the controls that say what is picked, counted from 1.
+    """
+
+    title: str
+    shared: np.ndarray
+    picked: tuple
+    rows: str
+    columns: str
+    controls: tuple
+
+    def spec(self):
+        return {
+            "kind": "sharing",
+            "title": self.title,
+            "shape": list(self.shared.shape),
+            "controls": list(self.controls),
+        }
+
+    def frame(self, blocks):
+        return {
+            "cells": blocks.add(self.shared),
+            "picked": int(np.ravel_multi_index(self.picked, self.shared.shape)),
+            "rows": self.rows,
+            "columns": self.columns,
+        }
+
+
+@dataclass
+class Picture:
+    """A small picture in colour, drawn on a canvas: thousands of cells in one stroke.
+
+    Args:
+        title: heading of the panel.
+        pixels: (height, width, 3), colours from 0 to 1; what lies outside is clipped.
+        levels: of each colour; the fewer, the smaller what is stored.
+    """
+
+    title: str
+    pixels: np.ndarray
+    levels: int = 32
+
+    def bytes(self):
+        """(height, width, 3) integers from 0 to 255."""
+        steps = np.rint((self.levels - 1) * np.clip(self.pixels, 0, 1))
+        return np.rint(255 / (self.levels - 1) * steps).astype(np.uint8)
+
+    def spec(self):
+        return {"kind": "picture", "title": self.title, "shape": list(self.pixels.shape[:2])}
+
+    def frame(self, blocks):
+        return {"pixels": blocks.add(self.bytes())}
 
 
 @dataclass

@@ -5,16 +5,6 @@ const CENTER = 127; // the byte that stands for zero in a grid
 const FULL = 254; // the byte at the top of an axis
 const ABSENT = 255; // nothing to draw
 
-const html = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
-const svg = (tag, attributes = {}, ...children) =>
-  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 // ---- panels: each returns its node and a function that shows a frame ---------------------
 
 const WIDTH = 320;
@@ -27,11 +17,10 @@ function picture() {
 // How strong a cell's colour is, by its byte; made once because it is needed for every cell.
 const OPACITY = Array.from({ length: 256 }, (_, byte) => (Math.abs(byte - CENTER) / CENTER).toFixed(3));
 
-function grid(spec) {
+function grid(spec, _, stored) {
   const root = picture();
   const outline = svg("path", { class: "nc-outline" });
   const marks = svg("g");
-  if (spec.margin) root.setAttribute("viewBox", `${-spec.margin} 0 ${WIDTH + spec.margin} ${HEIGHT}`);
   const scale = html("p", { class: "nc-scale", "aria-hidden": "true" });
   const low = html("span"), high = html("span");
   scale.append(low, html("span", { class: "nc-ramp" }), high);
@@ -45,9 +34,21 @@ function grid(spec) {
     return sheets.get(key);
   }
 
+  // As high as the highest of the stored shapes, so that what stands below does not jump.
+  let height = 0;
+  function makeRoom([rows, columns]) {
+    const needed = rows * cell(rows, columns).h;
+    if (needed <= height) return;
+    height = needed;
+    const margin = spec.margin ?? 0;
+    root.setAttribute("viewBox", `${-margin} 0 ${WIDTH + margin} ${height}`);
+  }
+  stored.forEach((frame) => makeRoom(frame.shape));
+
   let shown;
   function update(frame, bytes) {
     const [rows, columns] = frame.shape;
+    makeRoom(frame.shape);
     const now = sheet(rows, columns, frame.numbers);
     if (now !== shown) root.replaceChildren(now.cells, outline, now.texts, marks);
     now.marks.forEach((mark, i) => {
@@ -71,8 +72,13 @@ function grid(spec) {
   return { node: html("div", {}, root, scale, caption), update };
 }
 
+function cell(rows, columns) {
+  const w = WIDTH / columns;
+  return { w, h: Math.min(HEIGHT / rows, 44, 2 * w) };
+}
+
 function makeSheet(rows, columns, numbers) {
-  const w = WIDTH / columns, h = Math.min(HEIGHT / rows, 44, 2 * w);
+  const { w, h } = cell(rows, columns);
   const marks = [], labels = [];
   for (let r = 0; r < rows; r++)
     for (let c = 0; c < columns; c++) {
@@ -181,8 +187,9 @@ function arrows(spec, choose) {
   const lines = spec.arrows.map(([, colour]) => svg("path", { class: "nc-arrow", style: `stroke:${colour || "var(--nc-accent)"}` }));
   const labels = spec.arrows.map(([name, colour]) => svg("text", { style: `fill:${colour || "var(--nc-accent)"}` }, name));
   const removed = svg("path", { class: "nc-removed" });
+  const outline = svg("path", { class: "nc-outline", style: "stroke:var(--nc-accent);stroke-opacity:.45" });
   const handles = spec.handles.map(() => svg("circle", { class: "nc-handle", r: 11 }));
-  root.append(svg("circle", { class: "nc-circle", r: (spec.radius / spec.limit) * size }), removed, ...lines, ...handles, ...labels);
+  root.append(outline, svg("circle", { class: "nc-circle", r: (spec.radius / spec.limit) * size }), removed, ...lines, ...handles, ...labels);
   let starts = [];
 
   handles.forEach((handle, k) => {
@@ -222,31 +229,66 @@ function arrows(spec, choose) {
     });
     const [a, b] = [point(2 * lines.length), point(2 * lines.length + 1)];
     removed.setAttribute("d", `M${a}L${b}`);
+    if (frame.points) {
+      const [[start, count]] = frame.points;
+      const corner = (i) => [at(bytes[start + 2 * i]), -at(bytes[start + 2 * i + 1])];
+      outline.setAttribute("d", `M${Array.from({ length: count / 2 }, (_, i) => corner(i)).join("L")}Z`);
+    }
     root.setAttribute("aria-label", `${spec.title}: arrows ${spec.arrows.map(([name]) => name).join(", ")}`);
   }
   return { node: html("div", {}, root), update };
 }
 
-const PANELS = { grid, histogram, lines, arrows, table, note };
+// Samples side by side. A click picks a number; what goes with it is filled.
+function sharing(spec, choose) {
+  const [samples, rows, columns] = spec.shape;
+  const cell = 24, gap = 20, card = columns * cell + gap;
+  const root = svg("svg", { viewBox: `0 0 ${samples * card - gap} ${rows * cell + 20}`, role: "img" });
+  const caption = html("p", { class: "nc-caption" });
+  const cells = Array.from({ length: samples * rows * columns }, (_, i) => {
+    const at = [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns];
+    const rect = svg("rect", { x: at[0] * card + at[2] * cell, y: at[1] * cell, width: cell, height: cell });
+    rect.addEventListener("click", () =>
+      spec.controls.forEach((name, k) => choose(name, (value) => Math.abs(value - 1 - at[k]))));
+    return rect;
+  });
+  const dot = svg("circle", { r: 5 });
+  root.append(...cells, dot, ...Array.from({ length: samples }, (_, n) =>
+    svg("text", { x: n * card + (card - gap) / 2, y: rows * cell + 16 }, `sample ${n + 1}`)));
+
+  function update(frame, bytes) {
+    cells.forEach((rect, i) => rect.setAttribute("class",
+      `${bytes[frame.cells + i] ? "nc-accent" : "nc-apart"}${i === frame.picked ? " nc-picked" : ""}`));
+    const at = cells[frame.picked];
+    dot.setAttribute("cx", Number(at.getAttribute("x")) + cell / 2);
+    dot.setAttribute("cy", Number(at.getAttribute("y")) + cell / 2);
+    caption.textContent = `rows: ${frame.rows} · columns: ${frame.columns}`;
+    root.setAttribute("aria-label", `${spec.title}: ${samples} samples of ${rows} ${frame.rows} by ${columns} ${frame.columns}`);
+  }
+  return { node: html("div", {}, root, caption), update };
+}
+
+// A small picture: three bytes for each pixel, one stroke for all.
+function colours(spec) {
+  const [height, width] = spec.shape;
+  const canvas = html("canvas", { width, height, role: "img", "aria-label": `${spec.title}: ${width} by ${height} pixels` });
+  const context = canvas.getContext("2d", { willReadFrequently: true }), image = context.createImageData(width, height);
+  function update(frame, bytes) {
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) image.data[4 * i + c] = bytes[frame.pixels + 3 * i + c];
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  }
+  return { node: html("div", {}, canvas), update };
+}
+
+const PANELS = { grid, histogram, lines, arrows, sharing, picture: colours, table, note };
 
 // ---- controls: native inputs; each shows and sets the index of one of the stored values ----
 
-let count = 0;
-
-// Arrow keys are handled here because JupyterLab keeps them from reaching range inputs.
-function onArrows(node, length, get, set) {
-  node.addEventListener("keydown", (event) => {
-    const last = length - 1;
-    const to = { ArrowLeft: get() - 1, ArrowDown: get() - 1, ArrowRight: get() + 1, ArrowUp: get() + 1, Home: 0, End: last }[event.key];
-    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    set(Math.min(last, Math.max(0, to)));
-  });
-}
-
 function slider(spec, get, set) {
-  const id = `nc-control-${count++}`;
+  const id = unique();
   const input = html("input", { type: "range", id, min: 0, max: spec.values.length - 1, step: 1 });
   const output = html("output", { for: id });
   input.addEventListener("input", () => set(Number(input.value)));
@@ -261,7 +303,7 @@ function slider(spec, get, set) {
 }
 
 function choice(spec, get, set) {
-  const name = `nc-control-${count++}`;
+  const name = unique();
   const inputs = spec.values.map((_, i) => html("input", { type: "radio", name, value: i }));
   inputs.forEach((input, i) => input.addEventListener("change", () => set(i)));
   const labels = inputs.map((input, i) => html("label", {}, input, html("span", {}, spec.texts[i])));
@@ -314,8 +356,8 @@ function render({ model, el }) {
     model.set(name, nearest);
     model.save_changes();
   }
-  const panels = model.get("panels").map((spec) => {
-    const panel = PANELS[spec.kind](spec, choose);
+  const panels = model.get("panels").map((spec, k) => {
+    const panel = PANELS[spec.kind](spec, choose, model.get("frames").map((frame) => frame[k]));
     const node = html("div", { class: `nc-panel nc-panel-${spec.kind}` }, html("p", { class: "nc-panel-title" }, spec.title), panel.node);
     return { node, update: panel.update };
   });

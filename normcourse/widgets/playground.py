@@ -3,17 +3,14 @@
 import itertools
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import anywidget
 import traitlets
 
-from normcourse.widgets.base import identity
+from normcourse.widgets.base import CSS, identity, script
 from normcourse.widgets.panels import Blocks
 
 __all__ = ["Choice", "Playground", "Slider", "Steps"]
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ class Playground(anywidget.AnyWidget):
         ValueError: two controls of one name, or a start that is not among the values.
     """
 
-    _esm = HERE / "playground.js"
-    _css = HERE / "widgets.css"
+    _esm = script("playground")
+    _css = CSS
     title = traitlets.Unicode().tag(sync=True)
     accent = traitlets.Unicode("#2f78c4").tag(sync=True)
     controls = traitlets.List().tag(sync=True)

@@ -1,22 +1,13 @@
 // Questions to check oneself with: choose, press Check, read why. Nothing is scored.
 
-function html(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 // Backticks mark code.
 function prose(tag, text, attributes = {}) {
   const parts = text.split("`").map((part, i) => (i % 2 ? html("code", {}, part) : part));
   return html(tag, attributes, ...parts);
 }
 
-let count = 0;
-
 function question(spec, number, answer, save) {
-  const name = `nc-question-${count++}`;
+  const name = unique();
   const inputs = spec.choice.map((_, i) => html("input", { type: "radio", name, value: i }));
   const labels = spec.choice.map((choice, i) => html("label", {}, inputs[i], prose("span", choice.text)));
   const feedback = html("p", { role: "status", class: "nc-feedback" });
@@ -42,15 +33,7 @@ function question(spec, number, answer, save) {
     feedback.className = "nc-feedback";
     feedback.replaceChildren();
   }));
-  // JupyterLab keeps arrow keys from reaching radio buttons.
-  labels.forEach((label, i) => label.addEventListener("keydown", (event) => {
-    const by = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    event.stopPropagation();
-    inputs[(i + by + inputs.length) % inputs.length].click();
-    inputs[(i + by + inputs.length) % inputs.length].focus();
-  }));
+  onRadioArrows(inputs);
   if (answer !== undefined) {
     inputs[answer].checked = true;
     show(answer);

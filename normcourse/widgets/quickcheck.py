@@ -6,11 +6,9 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from normcourse.widgets.base import identity
+from normcourse.widgets.base import CSS, identity, script
 
 __all__ = ["QuickCheck"]
-
-HERE = Path(__file__).parent
 
 
 def _height(question):
@@ -31,8 +29,8 @@ class QuickCheck(anywidget.AnyWidget):
         ValueError: a question without exactly one right choice, or a choice without ``why``.
     """
 
-    _esm = HERE / "quickcheck.js"
-    _css = HERE / "widgets.css"
+    _esm = script("quickcheck")
+    _css = CSS
     title = traitlets.Unicode("Quick checks").tag(sync=True)
     questions = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)

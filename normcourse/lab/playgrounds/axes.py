@@ -3,6 +3,7 @@
 import numpy as np
 
 from normcourse.core import standardize
+from normcourse.lab.playgrounds.pictures import groups
 from normcourse.lab.playgrounds.samples import DISTRIBUTIONS, sample
 from normcourse.widgets import Choice, Grid, Note, Playground, Slider
 from normcourse.widgets.panels import summary
@@ -22,12 +23,6 @@ SHARE = {
 }
 
 
-def grouped(technique, shape):
-    """Which cells share a statistic: one integer for each of them."""
-    kept = [1 if axis in AXES[technique] else n for axis, n in enumerate(shape)]
-    return np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape)
-
-
 def batch(distribution, batch_size):
     """The same first samples, however many follow."""
     shape = (batch_size, GROUPS, CHANNELS // GROUPS, POSITIONS)
@@ -43,8 +38,8 @@ def picture(function, technique, batch_size, distribution):
     before = function(batch(distribution, START), axes)
     same = np.allclose(y[0], before[0])
     flat = (batch_size, CHANNELS * POSITIONS)
-    groups = grouped(technique, x.shape).reshape(flat)
-    statistics = groups.max() + 1
+    outlined = groups(axes, x.shape).reshape(flat)
+    statistics = outlined.max() + 1
     if batch_size == START:
         company = "Now change N, and watch sample 1."
     elif same:
@@ -58,13 +53,13 @@ def picture(function, technique, batch_size, distribution):
     largest = float(np.abs(batch(distribution, SIZES[-1])).max())
     return [
         # One scale for all settings: what does not change must not look changed.
-        Grid("Raw", x.reshape(flat), groups, limit=largest, marks=["sample 1"], **shown),
-        Grid("Normalized", y.reshape(flat), groups, limit=3.0, marks=marks, **shown),
+        Grid("Raw", x.reshape(flat), outlined, limit=largest, marks=["sample 1"], **shown),
+        Grid("Normalized", y.reshape(flat), outlined, limit=3.0, marks=marks, **shown),
         summary(x, y),
         Note(
             f"{technique.capitalize()} normalization takes one mean and one variance "
             f"{SHARE[technique]}: {statistics} {'pair' if statistics == 1 else 'pairs'} here, "
-            f"each shared by the {groups.size // statistics} numbers inside an outline. "
+            f"each shared by the {outlined.size // statistics} numbers inside an outline. "
             f"{company}"
         ),
     ]
@@ -87,5 +82,5 @@ def playground():
         ],
         picture,
         standardize,
-        height=760,
+        height=790,
     )
