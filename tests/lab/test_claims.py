@@ -60,7 +60,7 @@ PREMISE = (Figure("shift", "c", above=5, premise=True), CASES)
         ([CASES], "Does not hold here", {"b": {"deep": LOW, "wide": LOW}}),
         (
             [CASES],
-            "Not shown: an interval straddles its bound",
+            "Does not hold here for deep; not shown for wide",
             {"b": {"deep": LOW, "wide": ACROSS}},
         ),
         ([TOGETHER], "Holds", {"b": {"deep": HIGH, "wide": HIGH}}),
@@ -69,7 +69,7 @@ PREMISE = (Figure("shift", "c", above=5, premise=True), CASES)
         (NEEDED, "Does not hold here", {"b": {"deep": HIGH, "wide": HIGH}, "c": LOW}),
         (
             NEEDED,
-            "Not shown: an interval straddles its bound",
+            "Does not hold here for wide; not shown for deep",
             {"b": {"deep": HIGH, "wide": LOW}, "c": ACROSS},
         ),
         (
@@ -311,3 +311,24 @@ def test_the_book_is_in_order_and_a_bent_criterion_changes_its_verdict():
         first, *rest = faster.claim.figures
         bent = replace(faster.claim, figures=(replace(first, above=bound), *rest))
         assert replace(faster, claim=bent).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ((7, 8, 7, 8, 7), "it holds"),
+        ((1, 2, 1, 2, 1), "it does not hold here"),
+        ((1, 9, 1, 9, 1), "the runs cannot decide"),
+    ],
+)
+def test_a_bet_is_on_the_verdict(monkeypatch, values, answer):
+    found = claim(replace(ONE, key="key"), run=lambda seed: {"key": values[seed]})
+    monkeypatch.setattr(claims, "claims", lambda: {"made_up": found})
+    widget = claims.bet("made_up")
+    assert widget.answer == answer
+    assert "Is 1 < 2" in widget.title
+
+
+def test_a_bet_on_no_claim_is_refused():
+    with pytest.raises(ValueError, match="no claim is named 'luck'"):
+        claims.bet("luck")

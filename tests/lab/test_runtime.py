@@ -1,6 +1,7 @@
 """Python for the browser comes from where one likes, but is always the same."""
 
 import functools
+import gzip
 import hashlib
 import json
 import threading
@@ -8,10 +9,21 @@ import zipfile
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
+import numpy as np
 import pytest
+import sklearn
+from sklearn.datasets import load_digits
 
 from normcourse.lab import runtime
-from normcourse.lab.runtime import NUMPY, SourceError, fetch, is_complete, main
+from normcourse.lab.runtime import (
+    NUMPY,
+    SourceError,
+    fetch,
+    fetch_digits,
+    has_digits,
+    is_complete,
+    main,
+)
 
 
 @pytest.fixture
@@ -44,7 +56,7 @@ def target(tmp_path):
 def assert_has_the_runtime(target, files):
     assert is_complete(target)
     names = {path.name for path in target.iterdir()}
-    assert names == {*files, "pyodide-lock.json"}
+    assert names - {"digits.csv"} == {*files, "pyodide-lock.json"}
     lock = json.loads((target / "pyodide-lock.json").read_text())
     assert lock["info"]["version"] == "0.27.7"
     assert lock["packages"] == {"numpy": NUMPY}
@@ -139,3 +151,68 @@ def test_an_empty_source_goes_without(files, source, target, capsys):
     assert main(str(target), " ") == 1
     assert "as you asked" in capsys.readouterr().out
     assert not target.exists()
+
+
+PACKED = Path(sklearn.__file__).parent / "datasets" / "data" / "digits.csv.gz"
+
+
+@pytest.fixture
+def without_sklearn(monkeypatch):
+    """No scikit-learn, and a pip whose wheel has the content of the list; what it was asked for."""
+    contents, asked = [PACKED.read_bytes()], []
+
+    def pip(command, **_):
+        asked.append(command)
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1], "some.whl"), "w") as wheel:
+            for content in contents:
+                wheel.writestr("sklearn/datasets/data/digits.csv.gz", content)
+        return runtime.subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(runtime, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtime.subprocess, "run", pip)
+    return contents, asked
+
+
+def test_the_digits_are_those_of_scikit_learn(tmp_path):
+    fetch_digits(tmp_path)
+    assert has_digits(tmp_path)
+    table = np.loadtxt(tmp_path / "digits.csv", delimiter=",")
+    x, y = load_digits(return_X_y=True)
+    np.testing.assert_array_equal(table, np.column_stack([x, y]))
+
+
+def test_without_scikit_learn_its_wheel_has_the_digits(tmp_path, without_sklearn):
+    contents, asked = without_sklearn
+    fetch_digits(tmp_path)
+    assert (tmp_path / "digits.csv").read_bytes() == gzip.decompress(PACKED.read_bytes())
+    (command,) = asked
+    assert command[-1] == "scikit-learn"
+    constraints = Path(command[command.index("-c") + 1])
+    assert "scikit-learn==" in constraints.read_text()
+    contents[0] = gzip.compress(b"0,0")
+    with pytest.raises(SourceError, match=r"its digits\.csv\.gz .* is not that of scikit-learn"):
+        fetch_digits(tmp_path)
+    contents.clear()
+    with pytest.raises(SourceError, match=r"it holds no digits\.csv\.gz"):
+        fetch_digits(tmp_path)
+    assert has_digits(tmp_path)
+
+
+def test_missing_digits_stop_nothing(files, source, target, without_sklearn, capsys):
+    content, _ = without_sklearn
+    (right,) = content
+    content[0] = b"?"
+    assert main(str(target), str(source)) == 0
+    assert_has_the_runtime(target, files)
+    assert not has_digits(target)
+    assert "the training says that it needs a notebook" in capsys.readouterr().out
+    content[0] = right
+    assert main(str(target), str(source)) == 0
+    assert has_digits(target)
+    (target / "digits.csv").write_bytes(b"0,0")
+    assert not has_digits(target)
+    assert main(str(target), str(source)) == 0
+    assert has_digits(target)
+    capsys.readouterr()
+    assert main(str(target), str(source)) == 0
+    assert capsys.readouterr().out == ""

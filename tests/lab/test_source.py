@@ -1,10 +1,15 @@
 """Source as a chapter shows it: no docstrings, no annotations, everything else as it stands."""
 
 import ast
+import importlib
+import inspect
+
+import pytest
 
 import normcourse
 from normcourse import core
 from normcourse.lab.source import WIDTH, bare, show_source
+from normcourse.palette import ACCENT
 
 SOURCE = '''
 class Layer(Base):
@@ -53,3 +58,17 @@ def test_long_headers_are_broken():
     ast.parse(shown)
     assert '"""' not in shown
     assert '"""' in show_source(core.standardize, whole=True).source
+
+
+def public_functions():
+    """Those of all techniques, and of core; the scalers' source is not shown."""
+    for name in ("core", *(ACCENT.keys() - {"rescaling"})):
+        module = importlib.import_module(f"normcourse.{name}")
+        public = (getattr(module, key) for key in module.__all__)
+        yield from filter(inspect.isfunction, public)
+
+
+@pytest.mark.parametrize("function", sorted(set(public_functions()), key=lambda f: f.__name__))
+def test_shown_source_fits_the_column(function):
+    lines = bare(inspect.getsource(function)).splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == []

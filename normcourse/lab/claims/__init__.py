@@ -13,10 +13,30 @@ from normcourse.lab.claims.ledger import Ledger
 from normcourse.lab.claims.record import Claim, Experiment, Figure, Result, Verdict
 from normcourse.lab.claims.show import Cards
 
-__all__ = ["Claim", "Experiment", "Figure", "Result", "Verdict", "claims", "ledger", "measure"]
+__all__ = [
+    "Claim",
+    "Experiment",
+    "Figure",
+    "Result",
+    "Verdict",
+    "bet",
+    "claims",
+    "ledger",
+    "measure",
+]
 
 # The pages with claims, in reading order; the module of a page's claims has the page's name.
-CHAPTERS = ("foundations/why_normalize", "foundations/rescaling", "activations/batch_norm")
+CHAPTERS = (
+    "foundations/why_normalize",
+    "foundations/rescaling",
+    "activations/batch_norm",
+    "activations/layer_norm",
+    "activations/instance_norm",
+    "activations/group_norm",
+    "activations/rms_norm",
+    "weights/weight_norm",
+    "weights/spectral_norm",
+)
 
 
 @cache
@@ -36,12 +56,32 @@ def measure(*names):
 
     An experiment runs once, however many claims it tries.
     """
-    for name in names:
-        if name not in claims():
-            raise ValueError(
-                f"no claim is named {name!r}; there are {', '.join(sorted(claims()))}."
-            )
-    return Cards(tuple(claims()[name].measure() for name in names))
+    return Cards(tuple(_claim(name).measure() for name in names))
+
+
+def bet(name):
+    """Ask for the verdict on a claim, before its card is shown."""
+    return bet_on(_claim(name), _claim(name).measure().verdict)
+
+
+def bet_on(claim, verdict):
+    """The question that ``bet`` asks, of a claim whose verdict is known."""
+    from normcourse.widgets import Prediction  # brings IPython
+
+    choices = {
+        Verdict.HOLDS: "it holds",
+        Verdict.PARTLY: "it holds only in some of the cases",
+        Verdict.FAILS: "it does not hold here",
+        Verdict.OPEN: "the runs cannot decide",
+    }
+    title = f"Your bet: “{claim.statement}”"
+    return Prediction(f"bet-{claim.name}", choices[verdict], choices.values(), title=title)
+
+
+def _claim(name):
+    if name not in claims():
+        raise ValueError(f"no claim is named {name!r}; there are {', '.join(sorted(claims()))}.")
+    return claims()[name]
 
 
 def ledger(root):

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from normcourse.lab.claims.record import Claim, Interval, Result, Verdict
-from normcourse.lab.claims.show import MIME, STYLE, accent, chart, papers, verdict
+from normcourse.lab.claims.show import MIME, STYLE, accent, chart, origin, papers, verdict
 
 __all__ = ["Ledger"]
 
@@ -100,7 +100,7 @@ def _row(entry, page):
     shown = f'<p class="nc-verdict">{escape(entry.problem)}</p>'
     if result:
         link = f'<a href="{page}#claim-{claim.name}">{verdict(result)}</a>'
-        shown = f'{chart(result)}\n<p class="nc-verdict">{link}</p>'
+        shown = f'{chart(result)}\n<p class="nc-verdict">{link}</p>\n{origin(result)}'
     return (
         f'<div class="nc-claim"><p class="nc-statement">{escape(claim.statement)}</p>\n'
         f"{shown}\n{papers(claim)}</div>"
@@ -129,7 +129,11 @@ def _join(claim, stored):
             for key, rows in record["intervals"].items()
         },
     )
+    try:  # what is stored in the chapter is that of the study of today
+        today = claim.measure() if claim.experiment.study else result
+    except ValueError as problem:
+        return Entry(claim, None, str(problem))
     # Where a key is missing there is no picture; all else is compared with the claim of today.
-    if {f.key for f in claim.figures} != set(result.intervals) or result.record() != record:
+    if {f.key for f in claim.figures} != set(result.intervals) or today.record() != record:
         return Entry(claim, None, f"it changed since {claim.chapter} was executed")
     return Entry(claim, result)

@@ -1,15 +1,19 @@
 """A claim, the experiment that tries it, and the verdict that follows from what was measured."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Claim", "Experiment", "Figure", "Interval", "Result", "State", "Verdict"]
+__all__ = ["STUDIES", "Claim", "Experiment", "Figure", "Interval", "Result", "State", "Verdict"]
+
+STUDIES = Path(__file__).with_name("studies")  # what longer runs gave, one file each
 
 
 class State(Enum):
@@ -163,22 +167,61 @@ class Experiment:
         setting: data, network and what is measured, in a few words.
         seeds: at least 5.
         picture: runs -> html, one picture over all claims of the experiment.
+        study: name under which ``make study`` stores the runs (:mod:`normcourse.lab.study`), for
+            what takes longer than a chapter may; empty: they run where they are shown.
+        reduced: of a study, a run of some seconds at most, seed -> the same keys.
+        timing: the study measures time, so the processor is told with it.
     """
 
     run: Callable
     setting: str
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     picture: Callable | None = None
+    study: str = ""
+    reduced: Callable | None = None
+    timing: bool = False
 
     def __post_init__(self):
         if len(set(self.seeds)) < 5:
             raise ValueError(f"seeds must be at least 5 different ones, got {self.seeds}.")
+        if bool(self.study) != bool(self.reduced) or (self.timing and not self.study):
+            raise ValueError("a study needs both a name and a reduced run; a timing is a study.")
 
     @cached_property
     def runs(self):
-        """What each seed gave."""
+        """What each seed gave, now or in the study."""
+        if self.study:
+            return self.stored["runs"]
         with np.errstate(all="ignore"):
             return [self.run(seed) for seed in self.seeds]
+
+    @property
+    def path(self):
+        """The file of the study."""
+        return STUDIES / f"{self.study}.json"
+
+    @property
+    def stored(self):
+        """The study as it was stored.
+
+        Raises:
+            ValueError: it was not run yet, or with another setting or other seeds.
+        """
+        found = json.loads(self.path.read_text("utf-8")) if self.path.exists() else {}
+        if (found.get("setting"), found.get("seeds")) != (self.setting, [*self.seeds]):
+            raise ValueError(
+                f"study {self.study!r} {'changed since it was' if found else 'was not'} run: "
+                f"python -m normcourse.lab.study {self.study}"
+            )
+        return found
+
+    @property
+    def origin(self):
+        """Of a study, when its runs were made and with what; else empty."""
+        if not self.study:
+            return ""
+        where = "; {processor}" if self.timing else ""
+        return ("stored run of {date}, torch {torch}" + where).format_map(self.stored)
 
 
 @dataclass(frozen=True)
@@ -271,18 +314,22 @@ class Result:
             return Verdict.OPEN
         if State.INSIDE in states:
             return Verdict.HOLDS if len(states) == 1 else Verdict.PARTLY
-        return Verdict.FAILS if states == {State.OUTSIDE} else Verdict.OPEN
+        return Verdict.FAILS if State.OUTSIDE in states else Verdict.OPEN
 
     @property
     def sentence(self):
         """The verdict in words, for instance "Holds only for batches of 2 samples"."""
-        held, left = (
+        held, left, failed = (
             [case for case, found in self.cases.items() if found is state]
-            for state in (State.INSIDE, State.ACROSS)
+            for state in (State.INSIDE, State.ACROSS, State.OUTSIDE)
         )
         also = ""
         if self.verdict is Verdict.PARTLY:
-            also = f" {_listed(held)}" + (f"; not shown for {_listed(left)}" if left else "")
+            also = f" {_listed(held)}"
+        if self.verdict is Verdict.FAILS and left:
+            also = f" for {_listed(failed)}"
+        if also and left:
+            also += f"; not shown for {_listed(left)}"
         if self.verdict is Verdict.OPEN:
             met = self.premise is State.INSIDE
             also = ": an interval straddles its bound" if met else ": the premise is not met"
@@ -290,6 +337,7 @@ class Result:
 
     def record(self):
         """What the ledger reads from a chapter's stored output: text and rounded numbers."""
+        origin = self.claim.experiment.origin
         return {
             "statement": self.claim.statement,
             "criterion": self.claim.criterion,
@@ -298,10 +346,11 @@ class Result:
                 for key, rows in self.intervals.items()
             },
             "verdict": self.sentence,
-        }
+        } | ({"origin": origin} if origin else {})
 
     def __repr__(self):
-        lines = [f"{self.claim.statement} {self.sentence}."]
+        origin = self.claim.experiment.origin
+        lines = [f"{self.claim.statement} {self.sentence}{origin and f' ({origin})'}."]
         for figure, row, interval, state in self.judged:
             mean, spread = figure.texts(interval)
             name = f"{figure.label}: {row}" if row else figure.label

@@ -13,7 +13,7 @@ from statistics import median
 from normcourse.lab.claims.record import Result, State, Verdict
 from normcourse.palette import ACCENT, INK
 
-__all__ = ["MIME", "STYLE", "Cards", "accent", "chart", "curves", "papers", "verdict"]
+__all__ = ["MIME", "STYLE", "Cards", "accent", "chart", "curves", "origin", "papers", "verdict"]
 
 MIME = "application/vnd.normcourse.claim+json"
 _MARK = {Verdict.HOLDS: "✓", Verdict.PARTLY: "◐", Verdict.FAILS: "✕", Verdict.OPEN: "?"}
@@ -104,6 +104,12 @@ def verdict(result):
     return f'<span aria-hidden="true">{_MARK[result.verdict]}</span>{escape(result.sentence)}'
 
 
+def origin(result):
+    """Where the numbers of a study come from, html; empty for what was run on the page."""
+    text = result.claim.experiment.origin
+    return f'<p class="nc-keys">{escape(text[0].upper() + text[1:])}.</p>' if text else ""
+
+
 def papers(claim):
     """The claim's primary sources as links, html; empty where there are none."""
     links = [
@@ -118,7 +124,7 @@ def _card(result):
     return (
         f'<section class="nc-claim" id="claim-{claim.name}">\n'
         f'<p class="nc-statement">{escape(claim.statement)}</p>\n{chart(result)}\n'
-        f'<p class="nc-verdict">{verdict(result)}.</p>\n</section>'
+        f'<p class="nc-verdict">{verdict(result)}.</p>\n{origin(result)}</section>'
     )
 
 
