@@ -5,6 +5,10 @@
     check(batch_norm)          # what was tried, the smallest failing input, the mistake, a hint
     scoreboard("batch_norm")   # points so far
     train_digits(batch_norm, batch_norm_backward)   # where it leads
+    train_rescaled(standard_scale, merge_statistics)
+    train_weights(weight_norm_init, weight_norm, weight_norm_backward)
+    restyle(adaptive_instance_norm)
+    train_bounded(spectral_norm_layer, spectral_norm_backward)
 
 One exercise is one record (:mod:`~normcourse.exercises.record`), read by ``check`` in a notebook,
 by pytest and by ``python -m normcourse.exercises``, which grades a learner's file.
@@ -12,8 +16,14 @@ by pytest and by ``python -m normcourse.exercises``, which grades a learner's fi
 
 from normcourse.exercises.judge import judge
 from normcourse.exercises.record import Exercise, Hint, Mistake, Probe, Steps
+from normcourse.exercises.restyle import restyle
 from normcourse.exercises.session import EXERCISES, Session, find
-from normcourse.exercises.training import train_digits
+from normcourse.exercises.training import (
+    train_bounded,
+    train_digits,
+    train_rescaled,
+    train_weights,
+)
 
 __all__ = [
     "EXERCISES",
@@ -25,8 +35,12 @@ __all__ = [
     "check",
     "find",
     "judge",
+    "restyle",
     "scoreboard",
+    "train_bounded",
     "train_digits",
+    "train_rescaled",
+    "train_weights",
 ]
 
 _session = Session()

@@ -1,5 +1,6 @@
 """A report that says the same in plain text and in HTML, from one list of blocks."""
 
+import re
 import textwrap
 from dataclasses import dataclass
 from html import escape
@@ -51,11 +52,16 @@ class Table:
         head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in self.header)
         rows = "".join(
             f'<tr><th scope="row">{escape(first)}</th>'
-            + "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+            + "".join(f"<td{_kind(cell)}>{escape(cell)}</td>" for cell in rest)
             + "</tr>"
             for first, *rest in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _kind(cell):
+    """A number stays on its line, also on a phone; text may break anywhere."""
+    return ' class="nc-number"' if re.fullmatch(r"-?[\d.]+(e[-+]\d+)?|nan", cell) else ""
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,24 @@ __all__ = [
     "EPS",
     "FAR",
     "SHAPES_HINT",
+    "UNBIASED",
     "affine_mistakes",
     "all_but_channels",
+    "axes_mistakes",
+    "backward",
     "both_passes",
+    "coefficients",
     "eps_mistakes",
+    "forward",
     "mistake",
     "on_channels",
+    "statistics_mistakes",
 ]
 
 EPS = 1e-5
 FAR = "a large offset"  # where E[x²] - E[x]² is nothing but rounding
 # For an x whose mean is left in it: what is left beside it is small.
-NOISY = (FAR, "a constant channel", "a constant row", "tokens (N, L, D)")
+NOISY = (FAR, "a constant channel", "a constant row", "a constant group", "tokens (N, L, D)")
 
 
 def mistake(name, explanation, *, noisy=(), **turns):
@@ -77,14 +83,17 @@ AXES = (
 )
 
 
-def axes_mistakes(rule, own="", step="axis", what="Your mean runs"):
-    """The axes of all techniques but its ``own``, turned in ``step``."""
+def axes_mistakes(rule, own="", step="axis", what="Your mean runs", seen=lambda axes: axes):
+    """The axes of all techniques but its ``own``, turned in ``step``.
+
+    ``seen`` says which axes of the step ``view`` the axes of x are.
+    """
     return tuple(
         mistake(
             name if step == "axis" else f"{name}, in dx",
             f"{what} {where}. {rule}",
             noisy=(FAR,),
-            **{step: lambda q, axes=axes: axes(q.x)},
+            **{step: lambda q, axes=axes: seen(axes(q.x))},
         )
         for name, where, axes in AXES
         if name != own
@@ -185,15 +194,16 @@ UNBIASED = mistake(
 )
 
 
-def statistics_mistakes(rule, own=""):
+def statistics_mistakes(rule, own="", seen=lambda axes: axes):
     """What goes wrong in a mean and a variance.
 
     Args:
         rule: a sentence that says which numbers share them.
         own: the name of the technique's axes in ``AXES``, if it is there.
+        seen: which axes of the step ``view`` some axes of x are.
     """
     return (
-        *axes_mistakes(rule, own),
+        *axes_mistakes(rule, own, seen=seen),
         UNBIASED,
         *eps_mistakes(),
         mistake(
@@ -370,14 +380,14 @@ def _closed_along(q):
     return q.g.mean(tuple(q.dx_axis), keepdims=True) / q.dx_s
 
 
-def backward_mistakes(rule, own=""):
+def backward_mistakes(rule, own="", seen=lambda axes: axes):
     """What goes wrong in a gradient and is no wrong coefficient; arguments as above."""
     unsummed = (
         "Your path through the variance is not summed. Every number that shares σ² pulls on it, so "
         "its gradient is a sum over all of them, before it goes on to each."
     )
-    statistics = statistics_mistakes(rule, own)
-    in_dx = axes_mistakes(rule, own, "dx_axis", "The means in your dx run")
+    statistics = statistics_mistakes(rule, own, seen)
+    in_dx = axes_mistakes(rule, own, "dx_axis", "The means in your dx run", seen)
     return (
         *statistics,
         # Where x̂ has a mean, the graph and the closed form, which drops it, differ.
@@ -621,13 +631,14 @@ def coefficients(symbols=("g", "mean(g)", "x̂ mean(g x̂)")):
 def both_passes(
     name, *, task, axes, place, shared, probes, hand, rule, hint,
     more=(), own="", of_forward=(), of_backward=(),
+    view=lambda x, *_: x, seen=lambda axes: axes,
 ):  # fmt: skip
     """The exercises ``name`` and ``name_backward`` of a technique.
 
     Args:
         name: of the technique and of the function.
         task: what the forward pass computes.
-        axes: (x, *more) -> the axes of x that share a statistic.
+        axes: (x, *more) -> the axes that share a statistic.
         place: (parameter, x) -> the parameter, shaped to meet x.
         shared: (x, *more) -> the axes along which a parameter is shared.
         probes: (what is special, rng -> arguments of the forward pass, tolerance if not the usual).
@@ -637,6 +648,8 @@ def both_passes(
         more: (parameters between x and weight, their values for the numbers for the hand).
         own: the name of these axes in ``AXES``, if they are there.
         of_forward, of_backward: mistakes that only this technique has.
+        view: (x, *more) -> x, cut so that axes can share a statistic; ``axes`` are those of it.
+        seen: axes of x -> the same axes of the view.
     """
     between, values = more or ("", ())
     parameters = " ".join(("x", between, "weight bias eps"))
@@ -645,7 +658,9 @@ def both_passes(
         return lambda q: axes_of(q.x, *(getattr(q, given) for given in between.split()))
 
     def row(dy=None):
-        *first, weight, bias, eps = by_hand(dy, hand)
+        alike = shared(np.empty(hand), *values)
+        size = tuple(n for axis, n in enumerate(hand) if axis not in alike)
+        *first, weight, bias, eps = by_hand(dy, hand, size)
         return *first, *values, weight, bias, eps
 
     about_axes = Hint("axis n view mean dx_axis shared", hint)
@@ -654,12 +669,12 @@ def both_passes(
             name=name,
             task=task,
             returns=("y",),
-            reference=forward(of(axes), place, parameters),
+            reference=forward(of(axes), place, parameters, of(view)),
             probes=(
                 Probe(HAND, lambda rng: row(), by_hand="μ = 4, σ² = 5, x̂ = -1, -1/3, 1/3, 1"),
                 *(Probe(*probe) for probe in probes),
             ),
-            mistakes=(*statistics_mistakes(rule, own), *affine_mistakes(), *of_forward),
+            mistakes=(*statistics_mistakes(rule, own, seen), *affine_mistakes(), *of_forward),
             hints=(
                 about_axes,
                 Hint(
@@ -675,7 +690,7 @@ def both_passes(
             task="From dy, the gradient of the loss with respect to y, compute the gradients with "
             "respect to x, weight and bias.",
             returns=("dx", "dweight", "dbias"),
-            reference=backward(of(axes), place, of(shared), f"dy {parameters}"),
+            reference=backward(of(axes), place, of(shared), f"dy {parameters}", of(view)),
             probes=(
                 Probe(
                     HAND,
@@ -683,9 +698,9 @@ def both_passes(
                     by_hand="x̂ = -1, -1/3, 1/3, 1 and √(σ² + ε) = 3; with g = 6, 0, 0, 2: "
                     "mean(g) = 2 and mean(g x̂) = -1",
                 ),
-                *(Probe(what, _with_dy(make, axes), *rest) for what, make, *rest in probes),
+                *(Probe(what, _with_dy(make, axes, view), *rest) for what, make, *rest in probes),
             ),
-            mistakes=(*backward_mistakes(rule, own), *of_backward),
+            mistakes=(*backward_mistakes(rule, own, seen), *of_backward),
             hints=(
                 Hint(
                     "dweight dbias g w",
@@ -717,12 +732,13 @@ SHAPES_HINT = Hint(
 )
 
 
-def _with_dy(make, axes):
+def _with_dy(make, axes, view):
     """``make`` with a gradient in front; its parts along 1, along xhat and across are all there."""
 
     def arguments(rng):
         x, *rest = make(rng)
-        c = x - x.mean(axes(x, *rest), keepdims=True)
+        v = view(x, *rest)
+        c = (v - v.mean(axes(x, *rest), keepdims=True)).reshape(x.shape)
         return 0.5 + 0.8 * c + 0.6 * c**2 + 0.3 * channels(rng, x.shape), x, *rest
 
     return arguments

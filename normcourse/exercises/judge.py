@@ -3,14 +3,14 @@
 import inspect
 import itertools
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from normcourse.exercises.recognize import Finding, Reading, agrees, recognize, results
 from normcourse.exercises.record import Exercise, Probe
 
-__all__ = ["Trial", "Verdict", "judge", "told"]
+__all__ = ["Trial", "Verdict", "judge", "told", "where"]
 
 MOST_CHARACTERS = 300  # of an exception's message that are shown
 NO_BROADCAST = (  # as NumPy and torch say it
@@ -19,6 +19,15 @@ NO_BROADCAST = (  # as NumPy and torch say it
     "could not broadcast input array",
     "must match the size of tensor",
 )
+NO_PRODUCT = (  # of matrices and vectors, as NumPy, einsum and torch say it
+    "mismatch in its core dimension",
+    "not aligned",
+    "remapped shapes",
+    "cannot be multiplied",
+    "size mismatch, got",
+    "inconsistent tensor size",
+)
+SHAPES = "wrong shape", "kept an axis of length 1", "lost keepdims"
 NO_SUCH_AXIS = (
     "out of bounds for array of dimension",
     "Dimension out of range",
@@ -34,7 +43,8 @@ class Trial:
     """What the attempt did with one probe.
 
     ``finding`` is a structural fault (no result, wrong shape, ...); ``got`` then is None.
-    ``correct`` has one entry per result: where its numbers are right.
+    ``correct`` has one entry per result: where its numbers are right. ``misshapen`` holds the
+    results whose only fault is a shape.
     """
 
     probe: Probe
@@ -44,6 +54,7 @@ class Trial:
     correct: tuple = ()
     finding: Finding | None = None
     error: BaseException | None = None
+    misshapen: tuple = ()
 
     @property
     def passed(self):
@@ -113,7 +124,7 @@ def judge(exercise, fn, seed=0):
     trials[k] = _try_again(exercise, fn, trials[k], seed)
     structural = sorted((t for t in trials if t.finding), key=lambda t: t.size)
     if structural:
-        readings = (Reading((structural[0].finding,)),)
+        readings = _misshapen(exercise, trials, seed) or (Reading((structural[0].finding,)),)
     elif all(t.passed for t in trials):
         readings = ()
     else:
@@ -153,9 +164,10 @@ def _try(exercise, fn, probe, seed):
     except (Exception, SystemExit) as error:  # whatever the learner's code raises is an answer
         return Trial(**trial, finding=_raised(error, fn), error=error)
     got, finding = _arrays(exercise, value, expected)
-    finding = finding or _modified(exercise, arguments, untouched)
-    if finding:
-        return Trial(**trial, finding=finding)
+    modified = _modified(exercise, arguments, untouched)
+    if finding or modified:
+        misshapen = () if modified or got else _of_another_shape(exercise, finding, value)
+        return Trial(**trial, finding=finding or modified, misshapen=misshapen)
     correct = tuple(agrees(g, e, probe.tolerance) for g, e in zip(got, expected, strict=True))
     return Trial(**trial, got=got, correct=correct)
 
@@ -181,6 +193,34 @@ def _try_again(exercise, fn, trial, seed):
     return Trial(trial.probe, trial.arguments, trial.expected, finding=finding)
 
 
+def _of_another_shape(exercise, finding, value):
+    """The results as arrays, if there is nothing wrong with them but a shape."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    if finding.name not in SHAPES or len(values) != len(exercise.returns):
+        return ()
+    pairs = [_array("", v, np.empty(np.shape(v), np.float32)) for v in values]
+    return () if any(fault for _, fault in pairs) else tuple(array for array, _ in pairs)
+
+
+def _misshapen(exercise, trials, seed):
+    """Readings of results whose shapes, too, are those of a mistake; () if there are none."""
+    faults = [trial for trial in trials if trial.finding]
+    if not all(trial.misshapen for trial in faults):
+        return ()
+    shown = min(faults, key=lambda trial: trial.size).finding.explanation.split(". ")[0]
+    came = [_as_it_came(trial) if trial.finding else trial for trial in trials]
+    readings = recognize(exercise, came, seed, shaped=False)
+    return tuple(replace(reading, evidence=shown) for reading in readings)
+
+
+def _as_it_came(trial):
+    correct = tuple(
+        agrees(g, e, trial.probe.tolerance) if g.shape == e.shape else np.array(False)
+        for g, e in zip(trial.misshapen, trial.expected, strict=True)
+    )
+    return replace(trial, got=trial.misshapen, correct=correct, finding=None)
+
+
 def _leaves(value):
     return [leaf for v in value for leaf in _leaves(v)] if isinstance(value, tuple) else [value]
 
@@ -193,25 +233,37 @@ def told(error):
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def where(error, *functions):
+    """The last line that ran in the files of the learner's functions; None if there is none."""
+    codes = [getattr(inspect.unwrap(fn), "__code__", None) for fn in functions]
+    files = {code.co_filename for code in codes if code}
+    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
+    return own[-1] if own else None
+
+
 def _raised(error, fn):
-    code = getattr(inspect.unwrap(fn), "__code__", None)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if code and f.filename == code.co_filename]
-    where = f" (line {own[-1].lineno}: {own[-1].line})" if own else ""
+    line = where(error, fn)
+    place = f" (line {line.lineno}: {line.line})" if line else ""
+    if any(words in str(error) for words in NO_PRODUCT):
+        return Finding(
+            "matrix and vector do not fit",
+            f"{told(error)}{place}. A matrix (h, w) takes a vector of length w and makes one of "
+            "length h; its transpose does it the other way round. Print the shapes.",
+        )
     if any(words in str(error) for words in NO_BROADCAST):
         return Finding(
             "axes do not line up",
-            f"{told(error)}{where}. Shapes are lined up from the last axis. Keep the reduced axes "
+            f"{told(error)}{place}. Shapes are lined up from the last axis. Keep the reduced axes "
             "with keepdims=True, and give a vector of length C the shape (1, C, 1, ...).",
             frozenset({"axis", "w", "b"}),
         )
     if any(words in str(error) for words in NO_SUCH_AXIS):
         return Finding(
             "written for one number of axes",
-            f"{told(error)}{where}. The input may have any number of axes: count them with x.ndim.",
+            f"{told(error)}{place}. The input may have any number of axes: count them with x.ndim.",
             frozenset({"axis"}),
         )
-    return Finding("raised an exception", f"{told(error)}{where}.")
+    return Finding("raised an exception", f"{told(error)}{place}.")
 
 
 def _arrays(exercise, value, expected):

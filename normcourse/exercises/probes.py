@@ -20,10 +20,12 @@ __all__ = [
 HAND = "numbers for the hand: 1, 3, 5, 7"
 
 
-def by_hand(dy=None, shape=(4, 1)):
-    """x = 1, 3, 5, 7 with eps = 4: then σ² + eps = 9. With ``dy`` in front where it is given."""
+def by_hand(dy=None, shape=(4, 1), size=(1,)):
+    """x = 1, 3, 5, 7 with eps = 4: then σ² + eps = 9. With ``dy`` in front where it is given.
+
+    ``shape`` is that of x, ``size`` that of weight and bias.
+    """
     x = np.float32([1, 3, 5, 7]).reshape(shape)
-    size = shape[1:]
     parameters = np.ones(size, np.float32), np.zeros(size, np.float32), 4.0
     return (x, *parameters) if dy is None else (np.float32(dy).reshape(shape), x, *parameters)
 

@@ -61,9 +61,14 @@ def as_float64(value):
     return value.astype(np.float64) if isinstance(value, np.ndarray) else value
 
 
-def recognize(exercise, trials, seed):
-    """Readings of a wrong attempt, from trials that all gave arrays: alternatives, surest first."""
+def recognize(exercise, trials, seed, shaped=True):
+    """Readings of a wrong attempt, from trials that all gave arrays: alternatives, surest first.
+
+    Where not all are ``shaped`` as they should be, only whole mistakes are read.
+    """
     attempt = _Attempt(exercise, trials, seed)
+    if not shaped:
+        return attempt.one_mistake() or attempt.two_of_another_shape()
     for read in (
         attempt.one_mistake,
         attempt.one_for_each_result,
@@ -86,12 +91,12 @@ class _Attempt:
         self.wrong = [i for i in self.all if not all(trial.correct[i].all() for trial in trials)]
         # Small inputs tell most wrong guesses apart: look at them first.
         self.order = sorted(range(len(trials)), key=lambda i: (trials[i].passed, trials[i].size))
-        self._computed = {}
+        self._computed = _computed(exercise, seed)
 
     # ---- what fits ---------------------------------------------------------------------------
 
     def twin(self, mistakes, i):
-        key = (*map(id, mistakes), i)
+        key = (*map(id, mistakes), self.trials[i].probe.name)
         if key not in self._computed:
             try:
                 value = results(self.exercise.twin(*mistakes), self.arguments[i])
@@ -115,12 +120,14 @@ class _Attempt:
         least = np.abs(want[np.isfinite(want)]).max(initial=0.0)
         return got.shape == wrong.shape and bool(agrees(got, wrong, tolerance, least).all())
 
-    def fitting(self, size, which, trials=None):
-        """The sets of mistakes that fit the results ``which``."""
+    def fitting(self, candidates, which, trials=None):
+        """The sets of mistakes, or those of a size, that fit the results ``which``."""
         order = self.order if trials is None else trials
+        if isinstance(candidates, int):
+            candidates = self.exercise.together(candidates)
         return [
             mistakes
-            for mistakes in self.exercise.together(size)
+            for mistakes in candidates
             if all(self.fits(mistakes, i, result) for i in order for result in which)
         ]
 
@@ -131,6 +138,24 @@ class _Attempt:
 
     def two_mistakes(self):
         return _readings(self.fitting(2, self.all), "Two mistakes at once")
+
+    def two_of_another_shape(self):
+        """Two mistakes of which one changes a shape: few, so that the search is short."""
+        pairs = (
+            pair
+            for pair in self.exercise.together(2)
+            if not all(self.keeps_shapes(mistake) for mistake in pair)
+        )
+        return _readings(self.fitting(pairs, self.all), "Two mistakes at once")
+
+    def keeps_shapes(self, mistake):
+        """Whether it gives results of the right shapes on all inputs, where it gives any."""
+        for i in self.order:
+            twin = self.twin((mistake,), i)
+            right = [want.shape for want in self.trials[i].expected]
+            if twin is not None and [wrong.shape for wrong in twin] != right:
+                return False
+        return True
 
     def one_for_each_result(self):
         return self.for_each_result(self.singly)
@@ -231,6 +256,16 @@ class _Attempt:
         return tuple(found.values())
 
 
+_last = [None, {}]
+
+
+def _computed(exercise, seed):
+    """What twins return for its probes, kept while attempts at the same exercise are judged."""
+    if _last[0] is not exercise or len(_last[1]) > 8:
+        _last[:] = exercise, {}
+    return _last[1].setdefault(seed, {})
+
+
 def _finding(mistake):
     return Finding(mistake.name, mistake.explanation, mistake.about)
 
@@ -324,7 +359,8 @@ def _law(cases):
             [np.prod([factors[name] ** p for name, p in powers.items()]) for _, factors in cases]
         )
         ratio = values / scale
-        k = min(SIMPLE, key=lambda k: abs(float(k) - np.median(ratio)))
+        middle = np.median(ratio)
+        k = min(SIMPLE, key=lambda k: abs(float(k) - middle))
         if k and np.abs(ratio - float(k)).max() <= 0.02 * abs(float(k)):
             return _written(k, powers)
     return None
@@ -372,7 +408,7 @@ def _sentence(spec, laws):
     pairs = list(zip(spec.symbols, laws, spec.terms.values(), strict=True))
     yours = ", ".join(f"{symbol} counts {_signed(law, right)}" for symbol, law, right in pairs)
     right = ", ".join(f"{right:+d}".replace("+", "") for _, _, right in pairs)
-    return f"Read as a sum over √(σ² + ε), in your {spec.result} {yours}; right are {right}."
+    return f"Read as a sum over {spec.over}, in your {spec.result} {yours}; right are {right}."
 
 
 def _signed(law, right):

@@ -113,6 +113,7 @@ class Coefficients:
         along: name of the step that holds the axes of a group.
         factors: name in a law -> function of the trace, an array that is constant in each group.
         causes: (term or terms, law) -> (name, explanation). "all" stands for all terms alike.
+        over: by what the sum is divided, as it is written.
     """
 
     result: str
@@ -121,6 +122,7 @@ class Coefficients:
     along: str
     factors: Mapping[str, Callable]
     causes: Mapping[tuple[str, str], tuple[str, str]]
+    over: str = "√(σ² + ε)"
 
 
 @dataclass(frozen=True)

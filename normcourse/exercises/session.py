@@ -4,7 +4,16 @@ from collections import Counter
 
 import numpy as np
 
-from normcourse.exercises import batch_norm, layer_norm, rescaling
+from normcourse.exercises import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rescaling,
+    rms_norm,
+    spectral_norm,
+    weight_norm,
+)
 from normcourse.exercises.display import Report, Section, Table
 from normcourse.exercises.judge import judge
 
@@ -15,6 +24,11 @@ EXERCISES = {
     "rescaling": rescaling.EXERCISES,
     "batch_norm": batch_norm.EXERCISES,
     "layer_norm": layer_norm.EXERCISES,
+    "instance_norm": instance_norm.EXERCISES,
+    "group_norm": group_norm.EXERCISES,
+    "rms_norm": rms_norm.EXERCISES,
+    "weight_norm": weight_norm.EXERCISES,
+    "spectral_norm": spectral_norm.EXERCISES,
 }
 
 MOST_ENTRIES = 6  # of a wrong result that are listed
@@ -154,22 +168,31 @@ def _invitation(exercise):
 
 def _tried(verdict):
     rows = tuple((t.probe.name, _state(verdict.exercise, t)) for t in verdict.trials)
-    return Section("What was tried", (Table(("input", "result"), rows),))
+    return Section("What was tried", (Table(("input", "result"), rows), *_by_result(verdict)))
+
+
+def _by_result(verdict):
+    """A sentence where some results are right and others wrong: each is judged on its own."""
+    right = [name for name, passed in verdict.by_result.items() if passed]
+    wrong = [name for name, passed in verdict.by_result.items() if not passed]
+    if right and wrong:
+        not_right = f"{_listed(wrong)} {_are(wrong)} not"
+        yield f"{_listed(right)} {_are(right)} right for every input, {not_right}."
 
 
 def _state(exercise, trial):
     if trial.passed:
         return "right"
     right = [n for n, c in zip(exercise.returns, trial.correct, strict=False) if c.all()]
-    return (
-        f"wrong, but {_listed(right)} {'is' if len(right) == 1 else 'are'} right"
-        if right
-        else "wrong"
-    )
+    return f"wrong, but {_listed(right)} {_are(right)} right" if right else "wrong"
 
 
 def _listed(names):
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _are(names):
+    return "is" if len(names) == 1 else "are"
 
 
 def _diagnosis(verdict):

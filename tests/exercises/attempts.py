@@ -1,4 +1,4 @@
-"""What students write: 198 wrong attempts and 35 right ones, by somebody who saw no catalogue."""
+"""What students write, wrong and right, by somebody who saw no catalogue."""
 
 import math
 from functools import reduce
@@ -27,6 +27,7 @@ def good(fn):
 
 BN, BNB, RUN = "batch_norm", "batch_norm_backward", "update_running_statistics"
 LN, LNB, SS, MS = "layer_norm", "layer_norm_backward", "standard_scale", "merge_statistics"
+GN, GNB, B2G = "group_norm", "group_norm_backward", "batch_norm_to_group_norm"
 
 # =====================================================================  batch_norm
 
@@ -1957,6 +1958,325 @@ def lnb_r04(dy, x, normalized_shape, weight, bias, eps=1e-5):
     )
 
 
+# =====================================================================  pre_norm_block
+
+PNB, PNBB = "pre_norm_block", "pre_norm_block_backward"
+
+
+def _ln(x, w, b, eps):
+    mu = x.mean(-1, keepdims=True)
+    return w * (x - mu) / np.sqrt(x.var(-1, keepdims=True) + eps) + b
+
+
+@bad(PNB, "only the branch")
+def pnb_w01(x, weight, bias, W, eps=1e-5):
+    return _ln(x, weight, bias, eps) @ W
+
+
+@bad(PNB, "Post-LN: the sum is normalized")
+def pnb_w02(x, weight, bias, W, eps=1e-5):
+    return _ln(x + x @ W, weight, bias, eps)
+
+
+@bad(PNB, "the residual starts behind the norm")
+def pnb_w03(x, weight, bias, W, eps=1e-5):
+    x = _ln(x, weight, bias, eps)
+    return x + x @ W
+
+
+@bad(PNB, "norm after the linear map")
+def pnb_w04(x, weight, bias, W, eps=1e-5):
+    return x + _ln(x @ W, weight, bias, eps)
+
+
+@bad(PNB, "W as torch.nn.Linear keeps it")
+def pnb_w05(x, weight, bias, W, eps=1e-5):
+    return x + np.einsum("...i,oi->...o", _ln(x, weight, bias, eps), W)
+
+
+@bad(PNB, "eps is not handed on")
+def pnb_w06(x, weight, bias, W, eps=1e-5):
+    return x + _ln(x, weight, bias, 1e-5) @ W
+
+
+@bad(PNB, "statistics over all tokens")
+def pnb_w07(x, weight, bias, W, eps=1e-5):
+    axes = tuple(range(1, x.ndim))
+    h = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + eps)
+    return x + (weight * h + bias) @ W
+
+
+@bad(PNB, "batch norm: statistics per feature")
+def pnb_w08(x, weight, bias, W, eps=1e-5):
+    flat = x.reshape(-1, x.shape[-1])
+    h = (flat - flat.mean(0)) / np.sqrt(flat.var(0) + eps) * weight + bias
+    return x + (h @ W).reshape(x.shape)
+
+
+@bad(PNB, "no bias in the norm")
+def pnb_w09(x, weight, bias, W, eps=1e-5):
+    return x + _ln(x, weight, 0, eps) @ W
+
+
+@bad(PNB, "changes x in place")
+def pnb_w10(x, weight, bias, W, eps=1e-5):
+    x += _ln(x, weight, bias, eps) @ W
+    return x
+
+
+@bad(PNB, "weight and bias applied behind W")
+def pnb_w11(x, weight, bias, W, eps=1e-5):
+    return x + weight * (_ln(x, 1, 0, eps) @ W) + bias
+
+
+@bad(PNB, "normalized again at the end")
+def pnb_w12(x, weight, bias, W, eps=1e-5):
+    return _ln(x + _ln(x, weight, bias, eps) @ W, weight, bias, eps)
+
+
+@bad(PNB, "unbiased std of torch")
+def pnb_w13(x, weight, bias, W, eps=1e-5):
+    h = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, ddof=1, keepdims=True) + eps)
+    return x + (weight * h + bias) @ W
+
+
+@good(PNB)
+def pnb_r01(x, weight, bias, W, eps=1e-5):
+    return x + _ln(x, weight, bias, eps) @ W
+
+
+@good(PNB)
+def pnb_r02(x, weight, bias, W, eps=1e-5):
+    y = x.copy()
+    for i in np.ndindex(x.shape[:-1]):
+        v = x[i].astype(float)
+        h = (v - v.mean()) / math.sqrt(v.var() + eps) * weight + bias
+        y[i] += sum(h[k] * W[k] for k in range(len(h))).astype(x.dtype)
+    return y
+
+
+@good(PNB)
+def pnb_r03(x, weight, bias, W, eps=1e-5):
+    # gamma and beta folded into the linear map
+    return x + _ln(x, 1, 0, eps) @ (weight[:, None] * W) + bias @ W
+
+
+@good(PNB)
+def pnb_r04(x, weight, bias, W, eps=1e-5):
+    # the centring folded into the linear map
+    d = len(weight)
+    centre = np.eye(d) - 1 / d
+    r = 1 / np.sqrt(x.var(-1, keepdims=True) + eps)
+    y = x + r * (x @ (centre @ (weight[:, None] * W))) + bias @ W
+    return y.astype(x.dtype)
+
+
+@good(PNB)
+def pnb_r05(x, weight, bias, W, eps=1e-5):
+    rows = x.reshape(-1, x.shape[-1])
+    return (rows + _ln(rows, weight, bias, eps).dot(W)).reshape(x.shape)
+
+
+@good(PNB)
+def pnb_r06(x, weight, bias, W, eps=1e-5):
+    h = _ln(x, weight, bias, eps)
+    return np.einsum("...i,io->...o", h, W) + x
+
+
+# =====================================================================  pre_norm_block_backward
+
+
+def _ln_back(d, x, w, eps):
+    """(dx, dweight, dbias) for what arrives at the norm's result."""
+    r = (x.var(-1, keepdims=True) + eps) ** -0.5
+    h = (x - x.mean(-1, keepdims=True)) * r
+    g = d * w
+    dx = r * (g - g.mean(-1, keepdims=True) - h * (g * h).mean(-1, keepdims=True))
+    lead = tuple(range(x.ndim - 1))
+    return dx, (d * h).sum(lead), d.sum(lead)
+
+
+def _flat(a):
+    return a.reshape(-1, a.shape[-1])
+
+
+def _block_back(dy, x, weight, bias, W, eps):
+    dx, dw, db = _ln_back(dy @ W.T, x, weight, eps)
+    return dy + dx, dw, db, _flat(_ln(x, weight, bias, eps)).T @ _flat(dy)
+
+
+@bad(PNBB, "the residual path is forgotten")
+def pnbb_w01(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db, dW = _block_back(dy, x, weight, bias, W, eps)
+    return dx - dy, dw, db, dW
+
+
+@bad(PNBB, "dy goes into the norm as it is")
+def pnbb_w02(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db = _ln_back(dy, x, weight, eps)
+    return dy + dx, dw, db, _flat(_ln(x, weight, bias, eps)).T @ _flat(dy)
+
+
+@bad(PNBB, "W is not transposed")
+def pnbb_w03(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db = _ln_back(dy @ W, x, weight, eps)
+    return dy + dx, dw, db, _flat(_ln(x, weight, bias, eps)).T @ _flat(dy)
+
+
+@bad(PNBB, "dW from x")
+def pnbb_w04(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db, _ = _block_back(dy, x, weight, bias, W, eps)
+    return dx, dw, db, _flat(x).T @ _flat(dy)
+
+
+@bad(PNBB, "dW from xhat, before gamma and beta")
+def pnbb_w05(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db, _ = _block_back(dy, x, weight, bias, W, eps)
+    return dx, dw, db, _flat(_ln(x, 1, 0, eps)).T @ _flat(dy)
+
+
+@bad(PNBB, "dW transposed")
+def pnbb_w06(dy, x, weight, bias, W, eps=1e-5):
+    *rest, dW = _block_back(dy, x, weight, bias, W, eps)
+    return *rest, dW.T.copy()
+
+
+@bad(PNBB, "dW is a mean over the tokens")
+def pnbb_w07(dy, x, weight, bias, W, eps=1e-5):
+    *rest, dW = _block_back(dy, x, weight, bias, W, eps)
+    return *rest, dW / (x.size // x.shape[-1])
+
+
+@bad(PNBB, "dW per sample: the sum over N is missing")
+def pnbb_w08(dy, x, weight, bias, W, eps=1e-5):
+    *rest, _ = _block_back(dy, x, weight, bias, W, eps)
+    return *rest, np.swapaxes(_ln(x, weight, bias, eps), -1, -2) @ dy
+
+
+@bad(PNBB, "dweight and dbias from dy")
+def pnbb_w09(dy, x, weight, bias, W, eps=1e-5):
+    dx, _, _, dW = _block_back(dy, x, weight, bias, W, eps)
+    _, dw, db = _ln_back(dy, x, weight, eps)
+    return dx, dw, db, dW
+
+
+@bad(PNBB, "residual counted twice")
+def pnbb_w10(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db, dW = _block_back(dy, x, weight, bias, W, eps)
+    return dx + dy, dw, db, dW
+
+
+@bad(PNBB, "dh on the residual path")
+def pnbb_w11(dy, x, weight, bias, W, eps=1e-5):
+    dh = dy @ W.T
+    dx, dw, db = _ln_back(dh, x, weight, eps)
+    return dh + dx, dw, db, _flat(_ln(x, weight, bias, eps)).T @ _flat(dy)
+
+
+@bad(PNBB, "statistics are constants in the branch")
+def pnbb_w12(dy, x, weight, bias, W, eps=1e-5):
+    _, dw, db, dW = _block_back(dy, x, weight, bias, W, eps)
+    dx = dy + (dy @ W.T) * weight / np.sqrt(x.var(-1, keepdims=True) + eps)
+    return dx, dw, db, dW
+
+
+@bad(PNBB, "eps is not handed on")
+def pnbb_w13(dy, x, weight, bias, W, eps=1e-5):
+    return _block_back(dy, x, weight, bias, W, 1e-5)
+
+
+@bad(PNBB, "the sum goes through the norm")
+def pnbb_w14(dy, x, weight, bias, W, eps=1e-5):
+    dx, _, _ = _ln_back(dy + dy @ W.T, x, weight, eps)
+    _, dw, db, dW = _block_back(dy, x, weight, bias, W, eps)
+    return dx, dw, db, dW
+
+
+@bad(PNBB, "dy arrives at the norm's result on both ways")
+def pnbb_w15(dy, x, weight, bias, W, eps=1e-5):
+    dx, dw, db = _ln_back(dy + dy @ W.T, x, weight, eps)
+    return dx, dw, db, _flat(_ln(x, weight, bias, eps)).T @ _flat(dy)
+
+
+@bad(PNBB, "gamma multiplied after the means")
+def pnbb_w16(dy, x, weight, bias, W, eps=1e-5):
+    _, dw, db, dW = _block_back(dy, x, weight, bias, W, eps)
+    dx, _, _ = _ln_back(dy @ W.T, x, 1, eps)
+    return dy + weight * dx, dw, db, dW
+
+
+@bad(PNBB, "three results")
+def pnbb_w17(dy, x, weight, bias, W, eps=1e-5):
+    return _block_back(dy, x, weight, bias, W, eps)[:3]
+
+
+@bad(PNBB, "only for rows: dW = h.T @ dy of the whole array")
+def pnbb_w18(dy, x, weight, bias, W, eps=1e-5):
+    *rest, _ = _block_back(dy, x, weight, bias, W, eps)
+    return *rest, _ln(x, weight, bias, eps).T @ dy
+
+
+@good(PNBB)
+def pnbb_r01(dy, x, weight, bias, W, eps=1e-5):
+    return _block_back(dy, x, weight, bias, W, eps)
+
+
+@good(PNBB)
+def pnbb_r02(dy, x, weight, bias, W, eps=1e-5):
+    # token by token, by the Jacobian
+    d = x.shape[-1]
+    dx, dw, db, dW = np.zeros_like(x), np.zeros(d), np.zeros(d), np.zeros((d, d))
+    for i in np.ndindex(x.shape[:-1]):
+        v, up = x[i].astype(float), dy[i].astype(float)
+        s = math.sqrt(v.var() + eps)
+        h = (v - v.mean()) / s
+        back = W.astype(float) @ up
+        jacobian = (np.eye(d) - 1 / d - np.outer(h, h) / d) / s
+        dx[i] = up + jacobian @ (weight * back)
+        dw += back * h
+        db += back
+        dW += np.outer(weight * h + bias, up)
+    return dx, *(a.astype(x.dtype) for a in (dw, db, dW))
+
+
+@good(PNBB)
+def pnbb_r03(dy, x, weight, bias, W, eps=1e-5):
+    # gamma and beta folded into W: the gradients of the folded map, unfolded
+    rows, up = _flat(x), _flat(dy)
+    r = 1 / np.sqrt(rows.var(1, keepdims=True) + eps)
+    h = (rows - rows.mean(1, keepdims=True)) * r
+    folded, dfolded = weight[:, None] * W, h.T @ up
+    g = up @ folded.T
+    dx = up + r * (g - g.mean(1, keepdims=True) - h * (g * h).mean(1, keepdims=True))
+    total = up.sum(0)
+    dW = weight[:, None] * dfolded + np.outer(bias, total)
+    return dx.reshape(x.shape), (dfolded * W).sum(1), W @ total, dW
+
+
+@good(PNBB)
+def pnbb_r04(dy, x, weight, bias, W, eps=1e-5):
+    h = _ln(x, weight, bias, eps)
+    dh = np.einsum("...o,io->...i", dy, W)
+    dx, dw, db = _ln_back(dh, x, weight, eps)
+    return dx + dy, dw, db, np.tensordot(h, dy, (range(x.ndim - 1), range(x.ndim - 1)))
+
+
+@good(PNBB)
+def pnbb_r05(dy, x, weight, bias, W, eps=1e-5):
+    # node by node
+    rows, up = _flat(x), _flat(dy)
+    c = rows - rows.mean(1, keepdims=True)
+    r = 1 / np.sqrt((c * c).mean(1, keepdims=True) + eps)
+    h = c * r
+    dout = up
+    dW = (weight * h + bias).T @ dout
+    dh = dout @ W.T
+    g = dh * weight
+    dc = g * r - c * r**3 * (g * c).mean(1, keepdims=True)
+    dx = up + dc - dc.mean(1, keepdims=True)
+    return dx.reshape(x.shape), (dh * h).sum(0), dh.sum(0), dW
+
+
 # =====================================================================  standard_scale
 
 
@@ -2451,3 +2771,526 @@ def ms_r05(a, b):
         return n, acc[1] + t * d, (1 - t) * acc[2] + t * cur[2] + t * (1 - t) * d * d
 
     return reduce(step, [a, b])
+
+
+# =====================================================================  group_norm
+
+
+def _grouped(x, G):
+    N, C, *rest = x.shape
+    return x.reshape(N, G, C // G, *rest)
+
+
+def _meet(v, x):
+    return v.reshape((1, -1) + (1,) * (x.ndim - 2))
+
+
+@bad(GN, "x.reshape(N, C // G, G, ...): number and size of the groups exchanged")
+def gn_w01(x, num_groups, weight, bias, eps=1e-5):
+    N, C = x.shape[:2]
+    g = x.reshape(N, C // num_groups, num_groups, -1)
+    mu, var = g.mean((2, 3), keepdims=True), g.var((2, 3), keepdims=True)
+    y = ((g - mu) / np.sqrt(var + eps)).reshape(x.shape)
+    return _meet(weight, x) * y + _meet(bias, x)
+
+
+@bad(GN, "reshaped to (N, C // G, G, ...) and normalized over the first: every G-th channel")
+def gn_w02(x, num_groups, weight, bias, eps=1e-5):
+    N, C = x.shape[:2]
+    g = x.reshape(N, C // num_groups, num_groups, -1)
+    mu, var = g.mean((1, 3), keepdims=True), g.var((1, 3), keepdims=True)
+    y = ((g - mu) / np.sqrt(var + eps)).reshape(x.shape)
+    return _meet(weight, x) * y + _meet(bias, x)
+
+
+@bad(GN, "the batch shares the statistics of a group")
+def gn_w03(x, num_groups, weight, bias, eps=1e-5):
+    out = np.empty_like(x)
+    size = x.shape[1] // num_groups
+    for k in range(num_groups):
+        part = x[:, k * size : (k + 1) * size]
+        out[:, k * size : (k + 1) * size] = (part - part.mean()) / np.sqrt(part.var() + eps)
+    return out * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "the g-th group gets the g-th weight and bias")
+def gn_w04(x, num_groups, weight, bias, eps=1e-5):
+    out = np.empty_like(x)
+    size = x.shape[1] // num_groups
+    for n in range(len(x)):
+        for k in range(num_groups):
+            part = x[n, k * size : (k + 1) * size]
+            xhat = (part - part.mean()) / np.sqrt(part.var() + eps)
+            out[n, k * size : (k + 1) * size] = weight[k] * xhat + bias[k]
+    return out
+
+
+@bad(GN, "channels of a group averaged, positions each by themselves")
+def gn_w05(x, num_groups, weight, bias, eps=1e-5):
+    g = _grouped(x, num_groups)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)
+    return y.reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "positions averaged, each channel by itself: instance norm")
+def gn_w06(x, num_groups, weight, bias, eps=1e-5):
+    ax = tuple(range(2, x.ndim))
+    if not ax:
+        return gn_r01(x, num_groups, weight, bias, eps)
+    y = (x - x.mean(ax, keepdims=True)) / np.sqrt(x.var(ax, keepdims=True) + eps)
+    return y * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "num_groups ignored: layer norm of the sample")
+def gn_w07(x, num_groups, weight, bias, eps=1e-5):
+    ax = tuple(range(1, x.ndim))
+    y = (x - x.mean(ax, keepdims=True)) / np.sqrt(x.var(ax, keepdims=True) + eps)
+    return y * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "eps outside the root")
+def gn_w08(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / (g.std(2, keepdims=True) + eps)
+    return y.reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "unbiased variance")
+def gn_w09(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, ddof=1, keepdims=True) + eps)
+    return y.reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "written for images: H, W = x.shape[2:] (exception)")
+def gn_w10(x, num_groups, weight, bias, eps=1e-5):
+    N, C, H, W = x.shape
+    g = x.reshape(N, num_groups, C // num_groups, H, W)
+    y = (g - g.mean((2, 3, 4), keepdims=True)) / np.sqrt(g.var((2, 3, 4), keepdims=True) + eps)
+    return y.reshape(N, C, H, W) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "the grouped array is returned, not reshaped back")
+def gn_w11(x, num_groups, weight, bias, eps=1e-5):
+    g = _grouped(x, num_groups)
+    ax = tuple(range(2, g.ndim))
+    y = (g - g.mean(ax, keepdims=True)) / np.sqrt(g.var(ax, keepdims=True) + eps)
+    s = (1, num_groups, -1) + (1,) * (x.ndim - 2)
+    return y * weight.reshape(s) + bias.reshape(s)
+
+
+@bad(GN, "weight (C,) meets the last axis (exception)")
+def gn_w12(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)
+    return y.reshape(x.shape) * weight + bias
+
+
+@bad(GN, "the variance of a group is the mean of its channels' variances")
+def gn_w13(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, x.shape[1] // num_groups, -1)
+    var = g.var(3).mean(2)[:, :, None, None]
+    y = (g - g.mean((2, 3), keepdims=True)) / np.sqrt(var + eps)
+    return y.reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "no bias")
+def gn_w14(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)
+    return y.reshape(x.shape) * _meet(weight, x)
+
+
+@bad(GN, "E[x^2] - E[x]^2 in float32")
+def gn_w15(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, -1)
+    mu = g.mean(2, keepdims=True)
+    var = np.maximum((g * g).mean(2, keepdims=True) - mu * mu, 0)
+    return ((g - mu) / np.sqrt(var + eps)).reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "the view of x is centred in place: the caller's array changes")
+def gn_w16(x, num_groups, weight, bias, eps=1e-5):
+    for sample in x:
+        for part in np.split(sample, num_groups):
+            part -= part.mean()
+            part /= np.sqrt((part**2).mean() + eps)
+    return x * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "channels taken from the last axis, as in TensorFlow")
+def gn_w17(x, num_groups, weight, bias, eps=1e-5):
+    z = np.moveaxis(x, 1, -1)
+    g = z.reshape(len(x), num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)
+    return np.moveaxis(y.reshape(z.shape) * weight + bias, -1, 1)
+
+
+@bad(GN, "exchanged, and unbiased", 2)
+def gn_w18(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), x.shape[1] // num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, ddof=1, keepdims=True) + eps)
+    return y.reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@bad(GN, "interleaved, and eps outside the root", 2)
+def gn_w19(x, num_groups, weight, bias, eps=1e-5):
+    out = np.empty_like(x)
+    for k in range(num_groups):
+        part = x[:, k::num_groups]
+        ax = tuple(range(1, x.ndim))
+        mu, sd = part.mean(ax, keepdims=True), part.std(ax, keepdims=True)
+        out[:, k::num_groups] = (part - mu) / (sd + eps)
+    return out * _meet(weight, x) + _meet(bias, x)
+
+
+@good(GN)
+def gn_r01(x, num_groups, weight, bias, eps=1e-5):
+    g = x.reshape(len(x), num_groups, -1)
+    y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)
+    return y.reshape(x.shape) * _meet(weight, x) + _meet(bias, x)
+
+
+@good(GN)
+def gn_r02(x, num_groups, weight, bias, eps=1e-5):
+    out = np.empty_like(x)
+    size = x.shape[1] // num_groups
+    for n, k in np.ndindex(len(x), num_groups):
+        own = slice(k * size, (k + 1) * size)
+        v = x[n, own].astype(float)
+        out[n, own] = (v - v.mean()) / np.sqrt(v.var() + eps)
+    return out * _meet(weight, x) + _meet(bias, x)
+
+
+@good(GN)
+def gn_r03(x, num_groups, weight, bias, eps=1e-5):
+    # rows of groups, parameters repeated for each number
+    rows = x.reshape(len(x) * num_groups, -1)
+    c = rows - rows.mean(1)[:, None]
+    y = c / np.sqrt((c**2).mean(1)[:, None] + eps)
+    positions = x.size // (len(x) * x.shape[1])
+    w = np.tile(np.repeat(weight, positions), len(x)).reshape(rows.shape)
+    b = np.tile(np.repeat(bias, positions), len(x)).reshape(rows.shape)
+    return (y * w + b).reshape(x.shape)
+
+
+@good(GN)
+def gn_r04(x, num_groups, weight, bias, eps=1e-5):
+    parts = np.split(x, num_groups, axis=1)
+    ax = tuple(range(1, x.ndim))
+    y = [(p - p.mean(ax, keepdims=True)) / np.sqrt(p.var(ax, keepdims=True) + eps) for p in parts]
+    return np.concatenate(y, axis=1) * _meet(weight, x) + _meet(bias, x)
+
+
+@good(GN)
+def gn_r05(x, num_groups, weight, bias, eps=1e-5):
+    # a matrix that averages within a group
+    N, C = x.shape[:2]
+    same = np.kron(np.eye(num_groups), np.ones((C // num_groups, C // num_groups)))
+    f = x.reshape(N, C, -1).astype(float)
+    A = same / (C // num_groups)
+    mu = np.einsum("cd,ndp->nc", A, f) / f.shape[2]
+    d = f - mu[:, :, None]
+    var = np.einsum("cd,ndp->nc", A, d**2) / f.shape[2]
+    y = d / np.sqrt(var + eps)[:, :, None] * weight[:, None] + bias[:, None]
+    return y.reshape(x.shape).astype(x.dtype)
+
+
+# =====================================================================  group_norm_backward
+
+
+def _gn_parts(dy, x, G, weight, eps):
+    xg = x.reshape(len(x), G, -1)
+    sd = np.sqrt(xg.var(2, keepdims=True) + eps)
+    h = (xg - xg.mean(2, keepdims=True)) / sd
+    g = (dy * _meet(weight, x)).reshape(xg.shape)
+    ax = (0, *range(2, x.ndim))
+    return h, g, sd, ax
+
+
+@bad(GNB, "weight multiplied at the end, as it may be in batch norm")
+def gnb_w01(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, _, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    d = dy.reshape(h.shape)
+    dx = (d - d.mean(2, keepdims=True) - h * (d * h).mean(2, keepdims=True)) / sd
+    dx = dx.reshape(x.shape) * _meet(weight, x)
+    return dx, (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "dx of instance norm: means per channel")
+def gnb_w02(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    s = (len(x), x.shape[1], -1)
+    h2, g2 = h.reshape(s), g.reshape(s)
+    r = np.repeat(1 / sd[:, :, 0], x.shape[1] // num_groups, axis=1)[:, :, None]
+    dx = (g2 - g2.mean(2, keepdims=True) - h2 * (g2 * h2).mean(2, keepdims=True)) * r
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "only the direct path")
+def gnb_w03(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    return (g / sd).reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "mean(g) missing")
+def gnb_w04(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - h * (g * h).mean(2, keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "x missing behind its mean")
+def gnb_w05(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - g.mean(2, keepdims=True) - (g * h).mean(2, keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "dweight and dbias summed over the positions and kept per sample (shape)")
+def gnb_w06(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, _ = _gn_parts(dy, x, num_groups, weight, eps)
+    ax = tuple(range(2, x.ndim))
+    dx = (g - g.mean(2, keepdims=True) - h * (g * h).mean(2, keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "dweight and dbias are those of a group, for all its channels")
+def gnb_w07(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, _ = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - g.mean(2, keepdims=True) - h * (g * h).mean(2, keepdims=True)) / sd
+    d = dy.reshape(h.shape)
+    k = x.shape[1] // num_groups
+    return dx.reshape(x.shape), np.repeat((d * h).sum((0, 2)), k), np.repeat(d.sum((0, 2)), k)
+
+
+@bad(GNB, "dweight and dbias averaged over the batch")
+def gnb_w08(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - g.mean(2, keepdims=True) - h * (g * h).mean(2, keepdims=True)) / sd
+    N = len(x)
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax) / N, dy.sum(ax) / N
+
+
+@bad(GNB, "sums in place of means")
+def gnb_w09(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - g.sum(2, keepdims=True) - h * (g * h).sum(2, keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "divided by C / G where H W C / G numbers share a statistic")
+def gnb_w10(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    k = x.shape[1] // num_groups
+    dx = (g - g.sum(2, keepdims=True) / k - h * (g * h).sum(2, keepdims=True) / k) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "number and size of the groups exchanged")
+def gnb_w11(dy, x, num_groups, weight, bias, eps=1e-5):
+    return gnb_r01(dy, x, x.shape[1] // num_groups, weight, bias, eps)
+
+
+@bad(GNB, "weight forgotten in dx")
+def gnb_w12(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, _, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    g = dy.reshape(h.shape)
+    dx = (g - g.mean(2, keepdims=True) - h * (g * h).mean(2, keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "dweight from x")
+def gnb_w13(dy, x, num_groups, weight, bias, eps=1e-5):
+    dx, _, dbias = gnb_r01(dy, x, num_groups, weight, bias, eps)
+    return dx, (dy * x).sum((0, *range(2, x.ndim))), dbias
+
+
+@bad(GNB, "the batch is in the means of dx")
+def gnb_w14(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - g.mean((0, 2), keepdims=True) - h * (g * h).mean((0, 2), keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@bad(GNB, "interleaved groups")
+def gnb_w15(dy, x, num_groups, weight, bias, eps=1e-5):
+    C = x.shape[1]
+    order = np.arange(C).reshape(-1, num_groups).T.ravel()
+    back = np.argsort(order)
+    dx, dw, db = gnb_r01(dy[:, order], x[:, order], num_groups, weight[order], bias, eps)
+    return dx[:, back], dw[back], db[back]
+
+
+@bad(GNB, "the weight of the g-th group is weight[g]")
+def gnb_w16(dy, x, num_groups, weight, bias, eps=1e-5):
+    w = np.repeat(weight[:num_groups], x.shape[1] // num_groups)
+    return gnb_r01(dy, x, num_groups, w, bias, eps)
+
+
+@bad(GNB, "exchanged, and dweight averaged", 2)
+def gnb_w17(dy, x, num_groups, weight, bias, eps=1e-5):
+    dx, dw, db = gnb_r01(dy, x, x.shape[1] // num_groups, weight, bias, eps)
+    return dx, dw / len(x), db
+
+
+@good(GNB)
+def gnb_r01(dy, x, num_groups, weight, bias, eps=1e-5):
+    h, g, sd, ax = _gn_parts(dy, x, num_groups, weight, eps)
+    dx = (g - g.mean(2, keepdims=True) - h * (g * h).mean(2, keepdims=True)) / sd
+    return dx.reshape(x.shape), (dy * h.reshape(x.shape)).sum(ax), dy.sum(ax)
+
+
+@good(GNB)
+def gnb_r02(dy, x, num_groups, weight, bias, eps=1e-5):
+    # node by node in a loop over samples and groups
+    dx, size = np.zeros(x.shape), x.shape[1] // num_groups
+    dw, db = np.zeros(len(weight)), np.zeros(len(weight))
+    for i, k in np.ndindex(len(x), num_groups):
+        own = slice(k * size, (k + 1) * size)
+        v, d = x[i, own].astype(float), dy[i, own].astype(float)
+        w = weight[own].reshape((-1,) + (1,) * (v.ndim - 1))
+        c = v - v.mean()
+        r = (np.mean(c**2) + eps) ** -0.5
+        g = d * w
+        dc = g * r + 2 / v.size * c * (-0.5 * r**3 * (g * c).sum())
+        dx[i, own] = dc - dc.mean()
+        positions = tuple(range(1, v.ndim))
+        dw[own] += (d * c * r).sum(positions)
+        db[own] += d.sum(positions)
+    return dx.astype(x.dtype), dw.astype(x.dtype), db.astype(x.dtype)
+
+
+@good(GNB)
+def gnb_r03(dy, x, num_groups, weight, bias, eps=1e-5):
+    # two sums of each plane serve dx and the parameters
+    N, C = x.shape[:2]
+    h, _, sd, _ = _gn_parts(dy, x, num_groups, weight, eps)
+    d, hp = dy.reshape(N, C, -1), h.reshape(N, C, -1)
+    one, along = d.sum(2), (d * hp).sum(2)
+    n = hp[0].size // num_groups
+    m1 = (one * weight).reshape(N, num_groups, -1).sum(2, keepdims=True) / n
+    m2 = (along * weight).reshape(N, num_groups, -1).sum(2, keepdims=True) / n
+    g = (d * weight[:, None]).reshape(h.shape)
+    dx = (g - m1 - h * m2) / sd
+    return dx.reshape(x.shape), along.sum(0), one.sum(0)
+
+
+# =====================================================================  batch_norm_to_group_norm
+
+
+def _gn_plain(x, G, eps):
+    return gn_r01(x, G, np.ones(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype), eps)
+
+
+@bad(B2G, "weight and bias are copied")
+def b2g_w01(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    return weight.copy(), bias.copy()
+
+
+@bad(B2G, "the quotient of the spreads upside down")
+def b2g_w02(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    a = weight / np.sqrt(running_var + eps)
+    w = a * h.std(ax) / x.std(ax)
+    return w, a * (x.mean(ax) - running_mean) + bias - w * h.mean(ax)
+
+
+@bad(B2G, "the new bias forgets that xhat has a mean")
+def b2g_w03(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    a = weight / np.sqrt(running_var + eps)
+    return a * x.std(ax) / h.std(ax), a * (x.mean(ax) - running_mean) + bias
+
+
+@bad(B2G, "batch norm in training mode: the statistics of x in place of the running ones")
+def b2g_w04(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    w = weight / np.sqrt(x.var(ax) + eps) * x.std(ax) / h.std(ax)
+    return w, bias - w * h.mean(ax)
+
+
+@bad(B2G, "the sign of the weight is lost in a quotient of standard deviations")
+def b2g_w05(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    s = (1, -1) + (1,) * (x.ndim - 2)
+    y = (x - running_mean.reshape(s)) / np.sqrt(running_var.reshape(s) + eps)
+    y = y * weight.reshape(s) + bias.reshape(s)
+    h = _gn_plain(x, num_groups, eps)
+    w = y.std(ax) / h.std(ax)
+    return w, y.mean(ax) - w * h.mean(ax)
+
+
+@bad(B2G, "number and size of the groups exchanged")
+def b2g_w06(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    size = x.shape[1] // num_groups
+    return b2g_r01(x, size, running_mean, running_var, weight, bias, eps)
+
+
+@bad(B2G, "running_var taken for a standard deviation")
+def b2g_w07(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    a = weight / (running_var + eps)
+    w = a * x.std(ax) / h.std(ax)
+    return w, a * (x.mean(ax) - running_mean) + bias - w * h.mean(ax)
+
+
+@bad(B2G, "the running mean is left out")
+def b2g_w08(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    a = weight / np.sqrt(running_var + eps)
+    w = a * x.std(ax) / h.std(ax)
+    return w, a * x.mean(ax) + bias - w * h.mean(ax)
+
+
+@bad(B2G, "only the scale is converted")
+def b2g_w09(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    return weight / np.sqrt(running_var + eps) * x.std(ax) / h.std(ax), bias
+
+
+@bad(B2G, "xhat is not per group but per batch")
+def b2g_w10(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    s = (1, -1) + (1,) * (x.ndim - 2)
+    h = (x - x.mean(ax).reshape(s)) / np.sqrt(x.var(ax).reshape(s) + eps)
+    a = weight / np.sqrt(running_var + eps)
+    w = a * x.std(ax) / h.std(ax)
+    return w, a * (x.mean(ax) - running_mean) + bias - w * h.mean(ax)
+
+
+@good(B2G)
+def b2g_r01(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    ax = (0, *range(2, x.ndim))
+    h = _gn_plain(x, num_groups, eps)
+    a = weight / np.sqrt(running_var + eps)
+    w = a * x.std(ax) / h.std(ax)
+    return w, a * (x.mean(ax) - running_mean) + bias - w * h.mean(ax)
+
+
+@good(B2G)
+def b2g_r02(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    # from the outputs of both layers, one channel at a time
+    h, new = _gn_plain(x, num_groups, eps), []
+    for c in range(x.shape[1]):
+        y = weight[c] * (x[:, c] - running_mean[c]) / np.sqrt(running_var[c] + eps) + bias[c]
+        w = np.sign(weight[c]) * y.std() / h[:, c].std()
+        new.append((w, y.mean() - w * h[:, c].mean()))
+    w, b = np.array(new, dtype=x.dtype).T
+    return w, b
+
+
+@good(B2G)
+def b2g_r03(x, num_groups, running_mean, running_var, weight, bias, eps=1e-5):
+    # ddof does not matter in a quotient
+    rows = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+    xhat = np.moveaxis(_gn_plain(x, num_groups, eps), 1, -1).reshape(rows.shape)
+    a = weight / np.sqrt(running_var + eps)
+    w = a * rows.std(0, ddof=1) / xhat.std(0, ddof=1)
+    return w, a * (rows.mean(0) - running_mean) + bias - w * xhat.mean(0)

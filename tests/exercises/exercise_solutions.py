@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn import preprocessing
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 
 import normcourse
 
@@ -170,7 +171,208 @@ def layer_torch(x, running_mean, running_var, weight, bias, training, momentum, 
     return F.batch_norm(x, mean, var, weight, bias, training, momentum, eps), mean, var
 
 
+# --- spectral_norm: right -----------------------------------------------------------------------
+
+
+def matrix_by_rows(weight, dim):
+    return np.stack([row.ravel() for row in np.moveaxis(weight, dim, 0)])
+
+
+def matrix_torch(weight, dim):
+    (weight,) = tensors(weight)
+    return weight.movedim(dim, 0).flatten(1)
+
+
+def power_norms(weight_matrix, u, v, n, eps):
+    for _ in range(n):
+        u = weight_matrix @ v
+        u = u / max(np.linalg.norm(u), eps)
+        v = weight_matrix.T @ u
+        v = v / max(np.linalg.norm(v), eps)
+    return u, v
+
+
+def power_loops(weight_matrix, u, v, n, eps):
+    h, w = weight_matrix.shape
+    u, v = list(u), list(v)
+    for _ in range(n):
+        u = [math.fsum(weight_matrix[i, j] * v[j] for j in range(w)) for i in range(h)]
+        length = max(math.hypot(*u), eps)
+        u = [number / length for number in u]
+        v = [math.fsum(weight_matrix[i, j] * u[i] for i in range(h)) for j in range(w)]
+        length = max(math.hypot(*v), eps)
+        v = [number / length for number in v]
+    return np.float32(u), np.float32(v)
+
+
+def power_torch(weight_matrix, u, v, n, eps):
+    weight_matrix, u, v = tensors(weight_matrix, u, v)
+    for _ in range(n):
+        u = F.normalize(weight_matrix.mv(v), dim=0, eps=eps)
+        v = F.normalize(weight_matrix.T.mv(u), dim=0, eps=eps)
+    return u, v
+
+
+def power_einsum(weight_matrix, u, v, n, eps):
+    for _ in range(n):
+        u = np.einsum("ij,j->i", weight_matrix, v)
+        u = u / np.sqrt(np.maximum(np.einsum("i,i", u, u), np.float32(eps) ** 2))
+        v = np.einsum("ij,i->j", weight_matrix, u)
+        v = v / np.sqrt(np.maximum(np.einsum("i,i", v, v), np.float32(eps) ** 2))
+    return u, v
+
+
+def spectral_package(weight, u, v, training, n, dim):
+    if training:
+        u, v = normcourse.power_iteration(normcourse.as_matrix(weight, dim), u, v, n)
+    return normcourse.spectral_norm(weight, u, v, dim), u, v
+
+
+def spectral_einsum(weight, u, v, training, n, dim):
+    matrix = matrix_by_rows(weight, dim)
+    if training:
+        u, v = power_norms(matrix, u, v, n, 1e-12)
+    return weight / np.einsum("i,ij,j", u, matrix, v), u, v
+
+
+def spectral_torch(weight, u, v, training, n, dim):
+    h, w = len(u), len(v)
+    shape = weight.shape
+    weight, u, v = tensors(weight, u, v)
+    layer = torch.nn.Linear(w, h, bias=False)
+    layer = torch.nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=n)
+    state = {"original": weight.movedim(dim, 0).flatten(1), "0._u": u, "0._v": v}
+    layer.load_state_dict({f"parametrizations.weight.{key}": a for key, a in state.items()})
+    layer.train(training)
+    moved = [shape[dim], *(m for i, m in enumerate(shape) if i != dim % len(shape))]
+    result = layer.weight.detach().reshape(moved).movedim(0, dim)
+    state = layer.state_dict()
+    return result, state["parametrizations.weight.0._u"], state["parametrizations.weight.0._v"]
+
+
+def spectral_back(dy, weight, u, v, dim):
+    matrix = np.moveaxis(weight, dim, 0)
+    sigma = u @ matrix.reshape(len(u), -1) @ v
+    uv = np.moveaxis(np.outer(u, v).reshape(matrix.shape), 0, dim)
+    return (dy - (dy * weight).sum() / sigma * uv) / sigma
+
+
+def spectral_back_autograd(dy, weight, u, v, dim):
+    dy, weight, u, v = tensors(dy, weight, u, v)
+    weight.requires_grad_()
+    sigma = u @ weight.movedim(dim, 0).flatten(1) @ v
+    return torch.autograd.grad(weight / sigma, weight, dy)[0]
+
+
+def spectral_back_loops(dy, weight, u, v, dim):
+    """Number by number, in the order of the matrix."""
+    order = np.arange(weight.size).reshape(weight.shape)
+    order = np.moveaxis(order, dim, 0).reshape(len(u), len(v))
+    flat, up, dw = weight.ravel().astype(float), dy.ravel(), np.empty(weight.size)
+    sigma = sum(flat[order[i, j]] * u[i] * v[j] for i, j in np.ndindex(order.shape))
+    dsigma = -sum(float(a) * b for a, b in zip(up, flat, strict=True)) / sigma**2
+    for i, j in np.ndindex(order.shape):
+        dw[order[i, j]] = up[order[i, j]] / sigma + dsigma * u[i] * v[j]
+    return dw.reshape(weight.shape).astype(np.float32)
+
+
 # --- rescaling: right ---------------------------------------------------------------------------
+
+
+# --- instance_norm: right -----------------------------------------------------------------------
+
+
+def positions(x):
+    return tuple(range(2, x.ndim))
+
+
+def in_loops(x, weight, bias, eps):
+    y = np.empty_like(x)
+    for n, c in np.ndindex(x.shape[:2]):
+        values = x[n, c].ravel().astype(float)
+        mu = math.fsum(values) / len(values)
+        var = math.fsum((v - mu) ** 2 for v in values) / len(values)
+        y[n, c] = (x[n, c] - mu) / math.sqrt(var + eps) * weight[c] + bias[c]
+    return y
+
+
+def in_float32(x, weight, bias, eps):
+    c = x - x.mean(positions(x), keepdims=True)
+    std = np.sqrt((c**2).mean(positions(x), keepdims=True) + np.float32(eps))
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return weight.reshape(shape) * (c / std) + bias.reshape(shape)
+
+
+def in_torch(x, weight, bias, eps):
+    x, weight, bias = tensors(x, weight, bias)
+    return F.instance_norm(x, weight=weight, bias=bias, eps=eps)
+
+
+def inb_autograd(dy, x, weight, bias, eps):
+    dy, *inputs = tensors(dy, x, weight, bias)
+    inputs = [i.requires_grad_() for i in inputs]
+    y = F.instance_norm(inputs[0], weight=inputs[1], bias=inputs[2], eps=eps)
+    return torch.autograd.grad(y, inputs, dy)
+
+
+def inb_step_by_step(dy, x, weight, bias, eps):
+    """Through the graph, node by node, on rows."""
+    rows, gradient = (a.reshape(*x.shape[:2], -1) for a in (x, dy))
+    c = rows - rows.mean(2, keepdims=True)
+    r = 1 / np.sqrt((c**2).mean(2, keepdims=True) + eps)
+    g = gradient * weight[:, None]
+    dvar = -0.5 * r**3 * (g * c).sum(2, keepdims=True)
+    dc = g * r + 2 / c.shape[2] * c * dvar
+    dx = dc - dc.mean(2, keepdims=True)
+    return dx.reshape(x.shape), (gradient * c * r).sum((0, 2)), gradient.sum((0, 2))
+
+
+def adapted(x, style, eps):
+    def statistics(a):
+        axis = tuple(range(2, a.ndim))
+        return a.mean(axis, keepdims=True), a.var(axis, keepdims=True)
+
+    (mu, var), (style_mu, style_var) = statistics(x), statistics(style)
+    return (x - mu) / np.sqrt(var + eps) * np.sqrt(style_var + eps) + style_mu
+
+
+def adapted_torch(x, style, eps):
+    x, style = tensors(x, style)
+    width = (style.var(positions(style), correction=0, keepdim=True) + eps).sqrt()
+    return F.instance_norm(x, eps=eps) * width + style.mean(positions(style), keepdim=True)
+
+
+def adapted_by_package(x, style, eps):
+    """Each sample by the package's own function, with the style's statistics as parameters."""
+    mean = style.mean(positions(style))
+    std = np.sqrt(style.var(positions(style)) + np.float32(eps))
+    return np.concatenate(
+        [
+            normcourse.instance_norm(x[n : n + 1], std[n], mean[n], eps).astype(x.dtype)
+            for n in range(len(x))
+        ]
+    )
+
+
+def adapted_autograd(dy, x, style, eps):
+    dy, *inputs = tensors(dy, x, style)
+    inputs = [i.requires_grad_() for i in inputs]
+    width = (inputs[1].var(positions(style), correction=0, keepdim=True) + eps).sqrt()
+    y = F.instance_norm(inputs[0], eps=eps) * width
+    y = y + inputs[1].mean(positions(style), keepdim=True)
+    return torch.autograd.grad(y, inputs, dy)
+
+
+def adapted_backward(dy, x, style, eps):
+    axis, style_axis = tuple(range(2, x.ndim)), tuple(range(2, style.ndim))
+    c, sc = x - x.mean(axis, keepdims=True), style - style.mean(style_axis, keepdims=True)
+    r = ((c**2).mean(axis, keepdims=True) + eps) ** -0.5
+    s = ((sc**2).mean(style_axis, keepdims=True) + eps) ** 0.5
+    g = dy * s
+    dx = (g - g.mean(axis, keepdims=True)) * r
+    dx = dx - c * r * (g * c * r).mean(axis, keepdims=True) * r
+    total, along = dy.sum(axis, keepdims=True), (dy * c * r).sum(axis, keepdims=True)
+    return dx, (total + sc / s * along) / style[0, 0].size
 
 
 # --- layer_norm: right --------------------------------------------------------------------------
@@ -217,6 +419,317 @@ def lnb_step_by_step(dy, x, normalized_shape, weight, bias, eps):
     dx = dc - dc.mean(1, keepdims=True)
     dweight, dbias = (gradient * c * r).sum(0), gradient.sum(0)
     return dx.reshape(x.shape), dweight.reshape(weight.shape), dbias.reshape(bias.shape)
+
+
+# --- group_norm: right --------------------------------------------------------------------------
+
+
+def gn_groups(x, num_groups, eps):
+    """x̂ in its own shape, and 1/√(σ² + ε) of each group (N, G, 1), in the precision of x."""
+    rows = x.reshape(len(x), num_groups, -1)
+    c = rows - rows.mean(2, keepdims=True)
+    r = 1 / np.sqrt((c**2).mean(2, keepdims=True) + np.asarray(eps, x.dtype))
+    return (c * r).reshape(x.shape), r
+
+
+def gn_float32(x, num_groups, weight, bias, eps):
+    shape = axes_and_shape(x)[1]
+    return gn_groups(x, num_groups, eps)[0] * weight.reshape(shape) + bias.reshape(shape)
+
+
+def gn_torch(x, num_groups, weight, bias, eps):
+    x, weight, bias = tensors(x, weight, bias)
+    return F.group_norm(x, num_groups, weight, bias, eps)
+
+
+def gn_folded(x, num_groups, weight, bias, eps):
+    """y = a x + b with a scale and a shift for each channel of each sample."""
+    rows = x.reshape(len(x), num_groups, -1).astype(float)
+    each = x.shape[1] // num_groups
+    mean, std = rows.mean(2).repeat(each, 1), np.sqrt(rows.var(2) + eps).repeat(each, 1)
+    a = weight / std
+    shape = (*a.shape, *[1] * (x.ndim - 2))
+    return (a.reshape(shape) * x + (bias - a * mean).reshape(shape)).astype(x.dtype)
+
+
+def gnb_autograd(dy, x, num_groups, weight, bias, eps):
+    dy, *inputs = tensors(dy, x, weight, bias)
+    x, weight, bias = inputs = [i.requires_grad_() for i in inputs]
+    return torch.autograd.grad(F.group_norm(x, num_groups, weight, bias, eps), inputs, dy)
+
+
+def gnb_float32(dy, x, num_groups, weight, bias, eps):
+    axis, shape = axes_and_shape(x)
+    xhat, r = gn_groups(x, num_groups, eps)
+    g, h = ((a).reshape(len(x), num_groups, -1) for a in (dy * weight.reshape(shape), xhat))
+    dx = r * (g - g.mean(2, keepdims=True) - h * (g * h).mean(2, keepdims=True))
+    return dx.reshape(x.shape), (dy * xhat).sum(axis), dy.sum(axis)
+
+
+def from_batch_norm(x, num_groups, running_mean, running_var, weight, bias, eps):
+    """From the outputs of the package's two layers; the sign from their correlation."""
+    axis, shape = axes_and_shape(x)
+    y = normcourse.batch_norm_inference(x, running_mean, running_var, weight, bias, eps)
+    xhat = normcourse.group_norm(x, num_groups, eps=eps)
+    new = np.sign(weight) * y.std(axis) / xhat.std(axis)
+    return new, y.mean(axis) - (new.reshape(shape) * xhat).mean(axis)
+
+
+def from_batch_norm_torch(x, num_groups, running_mean, running_var, weight, bias, eps):
+    x, mean, var, weight, bias = tensors(x, running_mean, running_var, weight, bias)
+    y = F.batch_norm(x, mean, var, weight, bias, False, 0.1, eps).transpose(0, 1).flatten(1)
+    xhat = F.group_norm(x, num_groups, eps=eps).transpose(0, 1).flatten(1)
+    new = weight.sign() * y.std(1) / xhat.std(1)
+    return new, y.mean(1) - new * xhat.mean(1)
+
+
+# --- pre_norm_block: right ----------------------------------------------------------------------
+
+
+def block_package(x, weight, bias, W, eps):
+    return x + normcourse.layer_norm(x, weight.shape, weight, bias, eps) @ W
+
+
+def block_float64(x, weight, bias, W, eps):
+    return block_package(*(a.astype(np.float64) for a in (x, weight, bias, W)), eps)
+
+
+def block_torch(x, weight, bias, W, eps):
+    x, weight, bias, W = tensors(x, weight, bias, W)
+    return x + F.linear(F.layer_norm(x, weight.shape, weight, bias, eps), W.T)
+
+
+def block_back_package(dy, x, weight, bias, W, eps):
+    h = normcourse.layer_norm(x, weight.shape, weight, bias, eps)
+    through = normcourse.layer_norm_backward(dy @ W.T, x, weight.shape, weight, bias, eps)
+    d = len(weight)
+    return dy + through[0], *through[1:], h.reshape(-1, d).T @ dy.reshape(-1, d)
+
+
+def block_back_autograd(dy, x, weight, bias, W, eps):
+    dy, *inputs = tensors(dy, x, weight, bias, W)
+    x, weight, bias, W = (i.requires_grad_() for i in inputs)
+    y = x + F.layer_norm(x, weight.shape, weight, bias, eps) @ W
+    return torch.autograd.grad(y, (x, weight, bias, W), dy)
+
+
+def block_back_one_token_at_a_time(dy, x, weight, bias, W, eps):
+    dx, total = np.empty_like(x), None
+    for i in np.ndindex(x.shape[:-1]):
+        dx[i], *rest = one_token(dy[i], x[i], weight, bias, W, eps)
+        total = rest if total is None else [a + b for a, b in zip(total, rest, strict=True)]
+    return dx, *total
+
+
+def one_token(up, v, weight, bias, W, eps):
+    s = np.sqrt(v.var() + eps)
+    xhat = (v - v.mean()) / s
+    back = W @ up
+    g = back * weight
+    dx = up + (g - g.mean() - xhat * (g * xhat).mean()) / s
+    return dx, back * xhat, back, np.outer(weight * xhat + bias, up)
+
+
+# --- rms_norm: right ----------------------------------------------------------------------------
+
+
+def rms_loops(x, normalized_shape, weight, eps):
+    y = np.empty_like(x)
+    for i in np.ndindex(x.shape[: x.ndim - len(normalized_shape)]):
+        squares = math.fsum(float(v) ** 2 for v in x[i].flat)
+        y[i] = weight * (x[i] / math.sqrt(squares / x[i].size + eps))
+    return y
+
+
+def rms_float32(x, normalized_shape, weight, eps):
+    axis = tuple(range(-len(normalized_shape), 0))
+    return weight * x / np.sqrt(np.square(x).mean(axis, keepdims=True) + np.float32(eps))
+
+
+def rms_torch(x, normalized_shape, weight, eps):
+    x, weight = tensors(x, weight)
+    return F.rms_norm(x, normalized_shape, weight, eps)
+
+
+def rmsb_autograd(dy, x, normalized_shape, weight, eps):
+    dy, *inputs = tensors(dy, x, weight)
+    inputs = [i.requires_grad_() for i in inputs]
+    return torch.autograd.grad(F.rms_norm(inputs[0], normalized_shape, inputs[1], eps), inputs, dy)
+
+
+def rmsb_step_by_step(dy, x, normalized_shape, weight, eps):
+    """Through the graph, node by node, on rows."""
+    rows, gradient = (a.reshape(-1, weight.size) for a in (x, dy))
+    s = 1 / np.sqrt((rows**2).mean(1, keepdims=True) + eps)
+    g = gradient * weight.ravel()
+    dsquare = -0.5 * s**3 * (g * rows).sum(1, keepdims=True)
+    dx = g * s + 2 / weight.size * rows * dsquare
+    return dx.reshape(x.shape), (gradient * rows * s).sum(0).reshape(weight.shape)
+
+
+def rmsb_jacobian(dy, x, normalized_shape, weight, eps):
+    """By the Jacobian of each sample."""
+    dx, dweight = np.empty_like(x), np.zeros_like(weight)
+    for i in np.ndindex(x.shape[: x.ndim - len(normalized_shape)]):
+        v, d = x[i].reshape(-1).astype(float), dy[i].reshape(-1).astype(float)
+        r = np.sqrt((v**2).mean() + eps)
+        jacobian = (np.eye(v.size) - np.outer(v, v) / (v.size * r**2)) / r
+        dx[i] = ((d * weight.ravel()) @ jacobian).reshape(dx[i].shape)
+        dweight += dy[i] * x[i] / np.float32(r)
+    return dx, dweight
+
+
+def to_rms_by_matrices(weight, bias, W_read, b_read, W_write, b_write):
+    centring = np.eye(len(b_write), dtype=np.float32) - np.float32(1 / len(b_write))
+    new_read = W_read @ np.diag(weight), W_read @ bias + b_read
+    return *new_read, centring @ W_write, centring @ b_write
+
+
+def to_rms_loops(weight, bias, W_read, b_read, W_write, b_write):
+    W_read_new, b_read_new = np.empty_like(W_read), b_read.copy()
+    for i in range(len(W_read)):
+        for j in range(len(weight)):
+            W_read_new[i, j] = W_read[i, j] * weight[j]
+            b_read_new[i] += W_read[i, j] * bias[j]
+    columns = [column - column.mean() for column in W_write.T]
+    return W_read_new, b_read_new, np.stack(columns, axis=1), b_write - np.mean(b_write)
+
+
+def to_rms_torch(weight, bias, W_read, b_read, W_write, b_write):
+    weight, bias, W_read, b_read, W_write, b_write = tensors(
+        weight, bias, W_read, b_read, W_write, b_write
+    )
+    shift = F.linear(bias, W_read, b_read)
+    return [W_read * weight, shift, W_write - W_write.mean(0), b_write - b_write.mean()]
+
+
+# --- weight_norm: right -------------------------------------------------------------------------
+
+
+def wn_loops(v, g, dim=0):
+    """Vector by vector."""
+    if dim in (None, -1):
+        return v * (g / np.float32(math.sqrt(math.fsum(float(a) ** 2 for a in v.flat))))
+    w = np.moveaxis(np.empty_like(v), dim, 0)
+    for i, vector in enumerate(np.moveaxis(v, dim, 0)):
+        w[i] = vector * (g.flat[i] / np.float32(math.sqrt(sum(float(a) ** 2 for a in vector.flat))))
+    return np.moveaxis(w, 0, dim)
+
+
+def wn_float32(v, g, dim=0):
+    axes = tuple(a for a in range(v.ndim) if dim in (None, -1) or a != dim % v.ndim)
+    return g * (v / np.sqrt((v * v).sum(axes, keepdims=True)))
+
+
+def wn_matrix(v, g, dim=0):
+    """As a matrix of rows, by a diagonal of lengths."""
+    if dim in (None, -1):
+        return (v / np.linalg.norm(v)) * g
+    front = np.moveaxis(v, dim, 0)
+    rows = front.reshape(len(front), -1)
+    lengths = g.ravel() / np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.moveaxis((np.diag(lengths) @ rows).reshape(front.shape), 0, dim)
+
+
+def wn_torch(v, g, dim=0):
+    layer = torch.nn.Module()
+    layer.weight = torch.nn.Parameter(torch.from_numpy(v))
+    parametrizations.weight_norm(layer, dim=dim)
+    with torch.no_grad():
+        layer.parametrizations.weight.original0.copy_(torch.from_numpy(g))
+    return layer.weight.detach()
+
+
+def wnb_autograd(dw, v, g, dim=0):
+    dw, *inputs = (torch.tensor(a) for a in (dw, v, g))
+    v, g = inputs = [i.requires_grad_() for i in inputs]
+    axes = [a for a in range(v.ndim) if dim in (None, -1) or a != dim % v.ndim]
+    return torch.autograd.grad(g * v / (v**2).sum(axes, keepdim=True) ** 0.5, inputs, dw)
+
+
+def wnb_step_by_step(dw, v, g, dim=0):
+    """Through the graph, node by node."""
+    axes = tuple(a for a in range(v.ndim) if dim in (None, -1) or a != dim % v.ndim)
+    s = 1 / np.sqrt((v**2).sum(axes, keepdims=True))
+    dvhat = dw * g
+    dsquare = -0.5 * s**3 * (dvhat * v).sum(axes, keepdims=True)
+    return dvhat * s + 2 * v * dsquare, (dw * v * s).sum(axes).reshape(g.shape)
+
+
+def wnb_jacobian(dw, v, g, dim=0):
+    """By the Jacobian of each vector."""
+    keep = 0 if dim in (None, -1) else dim
+    one = (lambda a: a[None]) if dim in (None, -1) else (lambda a: a)
+    dv = np.empty_like(one(v))
+    dg = []
+    turned = [np.moveaxis(one(a), keep, 0) for a in (v, dw, dv)]
+    for k, vector, d, out in zip(g.flat, *turned, strict=True):
+        u, d = vector.ravel().astype(float), d.ravel().astype(float)
+        norm = np.sqrt(u @ u)
+        jacobian = k / norm * (np.eye(u.size) - np.outer(u, u) / norm**2)
+        out[...] = (d @ jacobian).reshape(out.shape)
+        dg.append(d @ u / norm)
+    return dv.reshape(v.shape), np.float32(dg).reshape(g.shape)
+
+
+def start_numpy(v, x):
+    t = x @ (v / np.linalg.norm(v, axis=1, keepdims=True)).T
+    axes = tuple(range(t.ndim - 1))
+    g = 1 / t.std(axes)
+    return g[:, None], -g * t.mean(axes)
+
+
+def start_loops(v, x):
+    rows = [[float(a) for a in row] for row in x.reshape(-1, x.shape[-1])]
+    g, b = [], []
+    for vector in v:
+        norm = math.sqrt(math.fsum(float(a) ** 2 for a in vector))
+        t = [sum(float(a) * c for a, c in zip(vector, row, strict=True)) / norm for row in rows]
+        mean = math.fsum(t) / len(t)
+        std = math.sqrt(math.fsum((a - mean) ** 2 for a in t) / len(t))
+        g.append([1 / std])
+        b.append(-mean / std)
+    return np.float32(g), np.float32(b)
+
+
+def start_without_unit_vectors(v, x):
+    """From v · x, whose standard deviation holds the norm of v."""
+    t = x.reshape(-1, x.shape[-1]) @ v.T
+    std = t.std(0)
+    return (np.sqrt((v**2).sum(1)) / std)[:, None], -t.mean(0) / std
+
+
+def start_torch(v, x):
+    v, x = tensors(v, x)
+    t = F.linear(x, F.normalize(v, dim=1)).flatten(0, -2)
+    std, mean = torch.std_mean(t, 0, correction=0)
+    return 1 / std[:, None], -mean / std
+
+
+def fold_package(weight_g, weight_v):
+    long = [a for a, n in enumerate(weight_g.shape) if n > 1]
+    dim = None if weight_g.ndim == 0 else max(long, default=0)
+    return normcourse.weight_norm(weight_v, weight_g, dim)
+
+
+def fold_by_shape(weight_g, weight_v):
+    axes = tuple(a for a in range(weight_v.ndim) if weight_g.ndim == 0 or weight_g.shape[a] == 1)
+    return weight_v * (weight_g / np.sqrt((weight_v**2).sum(axes, keepdims=True)))
+
+
+def fold_loops(weight_g, weight_v):
+    g, weight = np.broadcast_to(weight_g, weight_v.shape), weight_v.copy()
+    for length in np.unique(g):
+        vector = weight_v[g == length]
+        weight[g == length] *= length / np.linalg.norm(vector)
+    return weight
+
+
+def fold_torch(weight_g, weight_v):
+    g, v = tensors(weight_g, weight_v)
+    g = g.reshape(weight_g.shape)
+    axes = [a for a in range(v.ndim) if g.ndim == 0 or g.shape[a] == 1]
+    return g * v / torch.linalg.vector_norm(v, dim=axes, keepdim=True)
 
 
 # --- rescaling: right ---------------------------------------------------------------------------
@@ -342,6 +855,51 @@ RIGHT = {
     ],
     "layer_norm": [normcourse.layer_norm, ln_loops, ln_float32, ln_torch],
     "layer_norm_backward": [normcourse.layer_norm_backward, lnb_autograd, lnb_step_by_step],
+    "instance_norm": [normcourse.instance_norm, in_loops, in_float32, in_torch],
+    "instance_norm_backward": [normcourse.instance_norm_backward, inb_autograd, inb_step_by_step],
+    "adaptive_instance_norm": [adapted, adapted_torch, adapted_by_package],
+    "adaptive_instance_norm_backward": [adapted_backward, adapted_autograd],
+    "group_norm": [normcourse.group_norm, gn_float32, gn_torch, gn_folded],
+    "group_norm_backward": [normcourse.group_norm_backward, gnb_autograd, gnb_float32],
+    "batch_norm_to_group_norm": [from_batch_norm, from_batch_norm_torch],
+    "pre_norm_block": [block_package, block_float64, block_torch],
+    "pre_norm_block_backward": [
+        block_back_package,
+        block_back_autograd,
+        block_back_one_token_at_a_time,
+    ],
+    "rms_norm": [normcourse.rms_norm, rms_loops, rms_float32, rms_torch],
+    "rms_norm_backward": [
+        normcourse.rms_norm_backward,
+        rmsb_autograd,
+        rmsb_step_by_step,
+        rmsb_jacobian,
+    ],
+    "to_rms_norm": [to_rms_by_matrices, to_rms_loops, to_rms_torch],
+    "weight_norm": [normcourse.weight_norm, wn_float32, wn_loops, wn_matrix, wn_torch],
+    "weight_norm_backward": [
+        normcourse.weight_norm_backward,
+        wnb_step_by_step,
+        wnb_jacobian,
+        wnb_autograd,
+    ],
+    "weight_norm_init": [start_numpy, start_loops, start_without_unit_vectors, start_torch],
+    "fold_weight_norm": [fold_package, fold_by_shape, fold_loops, fold_torch],
+    "as_matrix": [normcourse.as_matrix, matrix_by_rows, matrix_torch],
+    "power_iteration": [
+        normcourse.power_iteration,
+        power_norms,
+        power_loops,
+        power_torch,
+        power_einsum,
+    ],
+    "spectral_norm_layer": [spectral_package, spectral_einsum, spectral_torch],
+    "spectral_norm_backward": [
+        normcourse.spectral_norm_backward,
+        spectral_back,
+        spectral_back_autograd,
+        spectral_back_loops,
+    ],
     "update_running_statistics": [
         normcourse.update_running_statistics,
         update_torch,
@@ -452,6 +1010,40 @@ def ln_clipped(x, normalized_shape, weight, bias, eps):
     return ln_float32(x, normalized_shape, weight, bias, eps).clip(-1, 1)
 
 
+def in_power(x, weight, bias, eps):
+    """The cube root of a mean cube."""
+    c = x - x.mean(positions(x), keepdims=True)
+    root = ((abs(c) ** 3).mean(positions(x), keepdims=True) + eps) ** (1 / 3)
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return weight.reshape(shape) * c / root + bias.reshape(shape)
+
+
+def in_relative_eps(x, weight, bias, eps):
+    """The formula, but 0/0 in a constant channel."""
+    var = x.var(positions(x), keepdims=True)
+    xhat = (x - x.mean(positions(x), keepdims=True)) / np.sqrt(var) / np.sqrt(1 + eps / var)
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return weight.reshape(shape) * xhat + bias.reshape(shape)
+
+
+def inb_relative_eps(dy, x, weight, bias, eps):
+    dx, dweight, dbias = inb_step_by_step(dy, x, weight, bias, eps)
+    var = x.var(positions(x), keepdims=True)
+    return dx * (np.sqrt(var + eps) / (np.sqrt(var) * np.sqrt(1 + eps / var))), dweight, dbias
+
+
+def adapted_relative_eps(x, style, eps):
+    var, style_var = x.var(positions(x), keepdims=True), style.var(positions(style), keepdims=True)
+    xhat = (x - x.mean(positions(x), keepdims=True)) / np.sqrt(var) / np.sqrt(1 + eps / var)
+    return xhat * np.sqrt(style_var + eps) + style.mean(positions(style), keepdims=True)
+
+
+def adapted_backward_relative_eps(dy, x, style, eps):
+    dx, dstyle = adapted_backward(dy, x, style, eps)
+    var = x.var(positions(x), keepdims=True)
+    return dx * (np.sqrt(var + eps) / (np.sqrt(var) * np.sqrt(1 + eps / var))), dstyle
+
+
 def lnb_detached_mean(dy, x, normalized_shape, weight, bias, eps):
     dx, dweight, dbias = lnb_step_by_step(dy, x, normalized_shape, weight, bias, eps)
     return dx + dx.mean(0), dweight, dbias + 1e-3
@@ -461,6 +1053,57 @@ def bnb_detached_mean(dy, x, weight, bias, eps):
     """The mean is a constant, the variance is not: its own square still pulls on dx."""
     dx, dweight, dbias = bnb_float32(dy, x, weight, bias, eps)
     return dx + dx.mean(0), dweight, dbias + 1e-3
+
+
+def gn_power(x, num_groups, weight, bias, eps):
+    """The cube root of a mean cube."""
+    rows = x.reshape(len(x), num_groups, -1)
+    c = rows - rows.mean(2, keepdims=True)
+    xhat = c / ((abs(c) ** 3).mean(2, keepdims=True) + eps) ** (1 / 3)
+    shape = axes_and_shape(x)[1]
+    return xhat.reshape(x.shape) * weight.reshape(shape) + bias.reshape(shape)
+
+
+def gn_relative_eps(x, num_groups, weight, bias, eps):
+    """The formula, but 0/0 in a constant group."""
+    shape = axes_and_shape(x)[1]
+    rows = x.reshape(len(x), num_groups, -1)
+    var = rows.var(2, keepdims=True)
+    xhat = (rows - rows.mean(2, keepdims=True)) / np.sqrt(var) / np.sqrt(1 + eps / var)
+    return xhat.reshape(x.shape) * weight.reshape(shape) + bias.reshape(shape)
+
+
+def gnb_relative_eps(dy, x, num_groups, weight, bias, eps):
+    dx, dweight, dbias = gnb_float32(dy, x, num_groups, weight, bias, eps)
+    rows = x.reshape(len(x), num_groups, -1)
+    var = rows.var(2, keepdims=True)
+    factor = np.sqrt(var + eps) / (np.sqrt(var) * np.sqrt(1 + eps / var))
+    return (dx.reshape(rows.shape) * factor).reshape(x.shape), dweight, dbias
+
+
+def gn_two_groups(x, num_groups, weight, bias, eps):
+    return gn_float32(x, min(num_groups, 2), weight, bias, eps)
+
+
+def gnb_two_groups(dy, x, num_groups, weight, bias, eps):
+    return gnb_float32(dy, x, min(num_groups, 2), weight, bias, eps)
+
+
+def gnb_shared_mean(dy, x, num_groups, weight, bias, eps):
+    dx, dweight, dbias = gnb_float32(dy, x, num_groups, weight, bias, eps)
+    return dx + dx.mean(0), dweight, dbias + 1e-3
+
+
+def from_batch_norm_two_groups(x, num_groups, *rest):
+    return from_batch_norm(x, min(num_groups, 2), *rest)
+
+
+def from_batch_norm_median(x, num_groups, running_mean, running_var, weight, bias, eps):
+    """Medians in place of means: the same only for two numbers."""
+    new, _ = from_batch_norm(x, num_groups, running_mean, running_var, weight, bias, eps)
+    axis = axes_and_shape(x)[0]
+    y = normcourse.batch_norm_inference(x, running_mean, running_var, weight, bias, eps)
+    return new, np.median(y, axis) - new * np.median(normcourse.group_norm(x, num_groups), axis)
 
 
 def min_max_if_in_range(X_train, X_new, low, high):
@@ -484,7 +1127,144 @@ def merge_weighing_by_root(a, b):
     return n, w * a[1] + (1 - w) * b[1], w * a[2] + (1 - w) * b[2]
 
 
+def rms_clipped(x, normalized_shape, weight, eps):
+    return rms_float32(x, normalized_shape, weight, eps).clip(-2, 2)
+
+
+def rms_relative_eps(x, normalized_shape, weight, eps):
+    """The formula, but 0/0 in a sample of zeros."""
+    square = np.square(x).mean(tuple(range(-len(normalized_shape), 0)), keepdims=True)
+    return weight * x / np.sqrt(square) / np.sqrt(1 + eps / square)
+
+
+def rms_wide_guard(x, normalized_shape, weight, eps):
+    """The formula, but small samples are left as they are."""
+    square = np.square(x).mean(tuple(range(-len(normalized_shape), 0)), keepdims=True)
+    return np.where(square < 1e-3, weight * x, rms_float32(x, normalized_shape, weight, eps))
+
+
+def rmsb_relative_eps(dy, x, normalized_shape, weight, eps):
+    dx, dweight = rmsb_step_by_step(dy, x, normalized_shape, weight, eps)
+    square = np.square(x).mean(tuple(range(-len(normalized_shape), 0)), keepdims=True)
+    return dx * (np.sqrt(square + eps) / (np.sqrt(square) * np.sqrt(1 + eps / square))), dweight
+
+
+def rmsb_wide_guard(dy, x, normalized_shape, weight, eps):
+    dx, dweight = rmsb_step_by_step(dy, x, normalized_shape, weight, eps)
+    square = np.square(x).mean(tuple(range(-len(normalized_shape), 0)), keepdims=True)
+    return np.where((square > 0) & (square < 1e-3), dy * weight, dx), dweight
+
+
+def to_rms_if_square(weight, bias, W_read, b_read, W_write, b_write):
+    """Right for as many hidden units as features."""
+    results = to_rms_loops(weight, bias, W_read, b_read, W_write, b_write)
+    return results if len(W_read) == len(weight) else tuple(0 * r for r in results)
+
+
+def to_rms_if_not_square(weight, bias, W_read, b_read, W_write, b_write):
+    results = to_rms_loops(weight, bias, W_read, b_read, W_write, b_write)
+    return tuple(0 * r for r in results) if len(W_read) == len(weight) > 2 else results
+
+
+def wn_clipped(v, g, dim=0):
+    return wn_float32(v, g, dim).clip(-0.5, 0.5)
+
+
+def wn_wide_guard(v, g, dim=0):
+    """The formula, but a short vector is left as it is."""
+    axes = tuple(a for a in range(v.ndim) if dim in (None, -1) or a != dim % v.ndim)
+    norm = np.sqrt((v * v).sum(axes, keepdims=True))
+    return np.where(norm < 1e-2, v, wn_float32(v, g, dim))
+
+
+def unless(wrong, right):
+    """``right``, but v or dv comes back as zeros where ``wrong(dim)``."""
+
+    def fn(*args):
+        result = right(*args)
+        if not wrong(args[-1]):
+            return result
+        return (0 * result[0], *result[1:]) if isinstance(result, tuple) else 0 * result
+
+    return fn
+
+
+def wnb_wide_guard(dw, v, g, dim=0):
+    dv, dg = wnb_step_by_step(dw, v, g, dim)
+    axes = tuple(a for a in range(v.ndim) if dim in (None, -1) or a != dim % v.ndim)
+    return np.where((v * v).sum(axes, keepdims=True) < 1e-4, g * dw, dv), dg
+
+
+def start_median(v, x):
+    t = x.reshape(-1, x.shape[-1]) @ (v / np.linalg.norm(v, axis=1, keepdims=True)).T
+    return 1 / t.std(0)[:, None], -np.median(t, 0) / t.std(0)
+
+
+def start_bounded(v, x):
+    """Right, but g at most 100."""
+    g, b = start_numpy(v, x)
+    return g.clip(max=100), b
+
+
+def start_from_the_first_sequence(v, x):
+    return start_numpy(v, x[0] if x.ndim > 2 else x)
+
+
+def fold_clipped(weight_g, weight_v):
+    return fold_by_shape(weight_g, weight_v).clip(-0.5, 0.5)
+
+
+def fold_if_axes(axes, numbers=True):
+    """Right for a weight with one of these numbers of axes, or for one length in all."""
+
+    def fn(weight_g, weight_v):
+        known = weight_v.ndim in axes if weight_g.ndim else numbers
+        return fold_by_shape(weight_g, weight_v) * known
+
+    return fn
+
+
+def matrix_mixed_for_dim_0(weight, dim):
+    """Right where the axis has to be moved."""
+    right = matrix_by_rows(weight, dim)
+    return right if dim else weight.reshape(-1, len(right)).T
+
+
+def matrix_for_the_first_or_last_axis(weight, dim):
+    h = weight.shape[dim]
+    return weight.reshape(h, -1) if dim == 0 else weight.reshape(-1, h).T
+
+
+def power_if_square(weight_matrix, u, v, n, eps):
+    """v has as many entries as u."""
+    u, v = power_norms(weight_matrix, u, v, n, eps)
+    return u, np.resize(v[: len(u)], len(v)) if len(u) < len(v) else v
+
+
+def spectral_kept_signs(weight, u, v, training, n, dim):
+    """Right where W v points along u already."""
+    result, a, b = spectral_einsum(weight, u, v, training, n, dim)
+    sign = np.sign(u @ a)
+    return result, sign * a, sign * b
+
+
+def spectral_guard(weight, u, v, training, n, dim):
+    """Small weights are left as they are."""
+    result, u, v = spectral_einsum(weight, u, v, training, n, dim)
+    return weight if abs(weight).max() < 1e-4 else result, u, v
+
+
+def spectral_back_exact_norm(dy, weight, u, v, dim):
+    """The singular vectors themselves, not those that were used."""
+    left, _, right = np.linalg.svd(matrix_by_rows(weight, dim))
+    return spectral_back(dy, weight, left[:, 0], right[0], dim)
+
+
 WRONG = {
+    "as_matrix": [matrix_mixed_for_dim_0, matrix_for_the_first_or_last_axis],
+    "power_iteration": [power_if_square],
+    "spectral_norm_layer": [spectral_kept_signs, spectral_guard],
+    "spectral_norm_backward": [spectral_back_exact_norm],
     "min_max_scale": [min_max_if_in_range],
     "min_max_inverse": [inverse_if_in_range],
     "standard_scale": [standard_median],
@@ -517,6 +1297,83 @@ WRONG = {
         lnb_relative_eps,
         only(lnb_step_by_step, {2, 4}),
         only(lnb_step_by_step, {2, 3}),
+    ],
+    "instance_norm": [
+        in_power,
+        in_relative_eps,
+        only(in_float32, {3}),
+        only(in_float32, {4}),
+    ],
+    "instance_norm_backward": [
+        inb_relative_eps,
+        only(inb_step_by_step, {3}),
+        only(inb_step_by_step, {4}),
+    ],
+    "adaptive_instance_norm": [
+        adapted_relative_eps,
+        only(adapted, {3}),
+        only(adapted, {4}),
+    ],
+    "adaptive_instance_norm_backward": [
+        adapted_backward_relative_eps,
+        only(adapted_backward, {3}),
+        only(adapted_backward, {4}),
+    ],
+    "group_norm": [
+        gn_power,
+        gn_relative_eps,
+        gn_two_groups,
+        only(gn_float32, {2, 3}),
+        only(gn_float32, {3, 4}),
+    ],
+    "group_norm_backward": [
+        gnb_shared_mean,
+        gnb_relative_eps,
+        gnb_two_groups,
+        only(gnb_float32, {2, 3}),
+        only(gnb_float32, {3, 4}),
+    ],
+    "batch_norm_to_group_norm": [
+        from_batch_norm_median,
+        from_batch_norm_two_groups,
+        only(from_batch_norm, {2, 3}),
+        only(from_batch_norm, {3, 4}),
+    ],
+    "pre_norm_block": [only(block_package, {2}), only(block_package, {3})],
+    "pre_norm_block_backward": [only(block_back_package, {2}), only(block_back_package, {3})],
+    "rms_norm": [
+        rms_clipped,
+        rms_relative_eps,
+        rms_wide_guard,
+        only(rms_float32, {2, 4}),
+        only(rms_float32, {2, 3}),
+    ],
+    "rms_norm_backward": [
+        rmsb_relative_eps,
+        rmsb_wide_guard,
+        only(rmsb_step_by_step, {2, 4}),
+        only(rmsb_step_by_step, {2, 3}),
+    ],
+    "to_rms_norm": [to_rms_if_square, to_rms_if_not_square],
+    "weight_norm": [
+        wn_clipped,
+        wn_wide_guard,
+        unless(lambda dim: dim is None, wn_float32),
+        only(wn_float32, {2, 4}),
+        only(wn_float32, {2, 3}),
+    ],
+    "weight_norm_backward": [
+        wnb_wide_guard,
+        unless(lambda dim: dim is None, wnb_step_by_step),
+        only(wnb_step_by_step, {2, 4}),
+        only(wnb_step_by_step, {2, 3}),
+    ],
+    "weight_norm_init": [start_median, start_bounded, start_from_the_first_sequence],
+    "fold_weight_norm": [
+        fold_clipped,
+        fold_if_axes({2, 4}),
+        fold_if_axes({2, 3}),
+        fold_if_axes({2, 3, 4}, numbers=False),
     ],
     "update_running_statistics": [only(update_loops, {2, 4}), only(update_loops, {3, 4})],
     "batch_norm_inference": [

@@ -3,6 +3,10 @@
 import random
 from collections import Counter
 
+import attempts_instance_norm  # noqa: F401  registers its attempts
+import attempts_rms_norm  # noqa: F401
+import attempts_spectral_norm  # noqa: F401
+import attempts_weight_norm  # noqa: F401
 import pytest
 from attempts import ATTEMPTS, RIGHT
 
@@ -27,7 +31,7 @@ def test_wrong_attempts_are_refused_and_named(record_property):
     met = Counter(
         outcome(judge(find(name), fn)) for name, wrong in ATTEMPTS.items() for fn, _, _ in wrong
     )
-    record_property("measured", f"exercises: 198 attempts of students: {dict(met)}")
+    record_property("measured", f"exercises: {met.total()} attempts of students: {dict(met)}")
     assert met["accepted"] == 0
     assert met["accepted, with a note"] == 7  # right numbers in float64
     assert met["not named"] <= 10
@@ -45,12 +49,13 @@ def test_right_attempts_pass(name, fn):
 def test_two_mistakes_at_once_are_named(exercise):
     """At least three quarters get a right name, and hardly any a name of neither."""
     pairs = [pair for pair in exercise.together(2) if pair[0].name != pair[1].name]
+    tried = random.Random(0).sample(pairs, min(40, len(pairs)))  # as_matrix is a single step
     met = Counter()
-    for pair in random.Random(0).sample(pairs, 40):
+    for pair in tried:
         verdict = judge(exercise, exercise.twin(*pair))
         assert not verdict.passed
         made = {mistake.name for mistake in pair}
         named = [set(reading.names) for reading in verdict.readings]
         met["right" if any(made & names for names in named) else "wrong" if named else "none"] += 1
-    assert met["right"] >= 30
-    assert met["wrong"] <= 3
+    assert met["right"] >= 0.75 * len(tried)
+    assert met["wrong"] <= 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import normcourse
 from normcourse.exercises import find, judge
@@ -252,3 +253,47 @@ def test_each_result_is_judged_on_its_own():
     verdict = judge(find("batch_norm_backward"), dx_wrong)
     assert verdict.by_result == {"dx": False, "dweight": True, "dbias": True}
     assert verdict.points == 2 * len(verdict.trials)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda matrix, vector: matrix @ vector,
+        np.dot,
+        lambda matrix, vector: np.einsum("ij,j->i", matrix, vector),
+        lambda matrix, vector: torch.tensor(matrix) @ torch.tensor(vector),
+        lambda matrix, vector: (torch.tensor(matrix) @ torch.tensor(vector)[:, None])[:, 0],
+    ],
+)
+def test_a_matrix_taken_for_its_transpose_is_named(times):
+    def exchanged(weight_matrix, u, v, n, eps):
+        return times(weight_matrix.T, v), times(weight_matrix, u)
+
+    (finding,) = judge(find("power_iteration"), exchanged).findings
+    assert finding.name == "matrix and vector do not fit"
+    assert "Print the shapes" in finding.explanation
+
+
+def test_a_shape_that_a_mistake_has_is_named_as_the_mistake():
+    def as_matrix(weight, dim):
+        return weight.reshape(-1, weight.shape[dim])
+
+    verdict = judge(find("as_matrix"), as_matrix)
+    (reading,) = verdict.readings
+    assert reading.names == ("reshaped to (-1, h)",)
+    assert reading.evidence == "matrix should have shape (2, 4), yours has (4, 2)"
+    assert verdict.points == 0
+
+
+def test_a_shape_that_no_mistake_has_is_a_fault():
+    for wrong in (np.ravel, lambda a: a[:1], lambda a: a[..., None].astype(object)):
+        (finding,) = judge(find("as_matrix"), lambda weight, dim, f=wrong: f(weight)).findings
+        assert finding.name in ("wrong shape", "lost keepdims", "not an array")
+
+
+def test_results_in_a_list_of_the_wrong_shape_are_a_fault():
+    def layer(weight, u, v, training, n, dim):
+        return [weight[None], u, None]
+
+    (finding,) = judge(find("spectral_norm_layer"), layer).findings
+    assert finding.name == "kept an axis of length 1"

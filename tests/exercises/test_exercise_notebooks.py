@@ -8,6 +8,17 @@ import pytest
 
 from normcourse.exercises import EXERCISES
 
+# The cell that says where it leads, and what it needs: "try" where the site has it, too.
+LEADS = {
+    "rescaling": "train_rescaled(standard_scale, merge_statistics)",
+    "batch_norm": "train_digits(batch_norm, batch_norm_backward)",
+    "layer_norm": "train_digits(layer_norm, layer_norm_backward, (32,))",
+    "instance_norm": "restyle(adaptive_instance_norm)",
+    "group_norm": "train_digits(group_norm, group_norm_backward, 4)",
+    "rms_norm": "train_digits(rms_norm, rms_norm_backward, (32,))",
+    "weight_norm": "train_weights(weight_norm_init, weight_norm, weight_norm_backward)",
+    "spectral_norm": "train_bounded(spectral_norm_layer, spectral_norm_backward)",
+}
 BOOK = Path(__file__).parents[2] / "book" / "exercises"
 
 
@@ -42,8 +53,20 @@ def test_each_exercise_has_a_stub_and_a_check(technique, code):
 def test_tags_tell_the_site_what_a_cell_is(technique, code):
     """The site makes an editor of a stub and its check (book/extensions/normcourse_run.py)."""
     pairs = [{"stub"}, {"check"}] * len(EXERCISES[technique])
-    known = [tags(cell) for cell in code if "train_digits" not in cell.source]
-    assert known == [{"setup"}, *pairs, {"scoreboard"}]
+    lead = {"try"} if LEADS[technique].startswith("train") else set()
+    assert [tags(cell) for cell in code] == [{"setup"}, *pairs, lead, {"scoreboard"}]
+
+
+def test_the_last_cell_leads_somewhere(technique, code):
+    *imported, call = code[-2].source.split("\n\n")
+    function = call.split("(")[0]
+    assert imported == [f"from normcourse.exercises import {function}"]
+    assert call == LEADS[technique]
+    (output,) = code[-2].outputs
+    first = call.split("(")[1].split(",")[0].rstrip(")")
+    text = output["data"]["text/plain"]
+    assert "not started yet" in text
+    assert f"Write {first} first." in text
 
 
 def test_the_stored_outputs_invite_to_start(technique, code):

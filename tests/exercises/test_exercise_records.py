@@ -19,6 +19,13 @@ def names(verdict):
     return [finding.name for finding in verdict.findings]
 
 
+def passes(exercise, fn, seed=0):
+    """Whether it is accepted, without the search for a name, which takes longest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(judge.__globals__, "recognize", lambda *_, **__: ())
+        return judge(exercise, fn, seed).passed
+
+
 def cases(table):
     return [
         pytest.param(exercise, fn, id=f"{exercise.name}-{getattr(fn, '__name__', 'partial')}")
@@ -183,8 +190,7 @@ def test_two_mistakes_at_once_are_both_named(name, attempt, mistakes):
 @pytest.mark.parametrize(("exercise", "attempt"), cases(WRONG))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_wrong_solution_in_no_record_is_rejected(exercise, attempt):
-    for seed in range(20):
-        assert not judge(exercise, attempt, seed).passed
+    assert not any(passes(exercise, attempt, seed) for seed in range(20))
 
 
 @by_name
@@ -198,16 +204,17 @@ def test_no_probe_is_idle(exercise):
     for probe in designed:
         rest = tuple(p for p in designed if p is not probe)
         fewer = replace(exercise, probes=rest)
-        missed = [m for m in exercise.mistakes if names(judge(fewer, fewer.twin(m))) != [m.name]]
-        missed += [fn for fn in WRONG[exercise.name] if judge(fewer, fn).passed]
-        assert missed, f"{probe.name!r} can be deleted"
+        accepted = any(passes(fewer, fn) for fn in WRONG[exercise.name])
+        assert accepted or any(
+            names(judge(fewer, fewer.twin(m))) != [m.name] for m in exercise.mistakes
+        ), f"{probe.name!r} can be deleted"
 
 
 @by_name
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_ten_times_the_tolerance_accepts_no_mistake(exercise):
     lenient = with_tolerances(exercise, 10)
-    assert not any(judge(lenient, lenient.twin(m)).passed for m in exercise.mistakes)
+    assert not any(passes(lenient, lenient.twin(m)) for m in exercise.mistakes)
 
 
 def test_two_mistakes_that_look_alike_are_both_reported():
@@ -249,7 +256,9 @@ def in_float64(fn):
     return lambda *args: fn(*(a.astype(float) if hasattr(a, "astype") else a for a in args))
 
 
-@pytest.mark.parametrize("name", ["batch_norm_backward", "layer_norm_backward"])
+@pytest.mark.parametrize(
+    "name", ["batch_norm_backward", "layer_norm_backward", "group_norm_backward"]
+)
 @pytest.mark.parametrize(
     ("slip", "mistake"),
     [
@@ -284,7 +293,46 @@ def test_a_slip_in_the_chapters_derivation_is_named(name, slip, mistake):
         dvar = -values["half"] * r ** values["power"] * dr
         dc = q.g * r + values["to_var"] * values["two"] / (values["n"] or q.n) * q.c * dvar
         dx = dc - values["to_mean"] * dc.mean(q.axis, keepdims=True)
-        return (dx if "r" not in slip else dx / r), q.dweight, q.dbias
+        dx = dx if "r" not in slip else dx / r
+        return dx.reshape(q.x.shape), q.dweight, q.dbias
+
+    for seed in range(5):
+        (reading,) = judge(exercise, in_float64(backward), seed).readings
+        assert reading.names == (mistake,)
+        assert not reading.evidence.startswith("Not sure")
+
+
+@pytest.mark.parametrize(
+    ("slip", "mistake"),
+    [
+        ({"half": 1}, "projection counted twice"),
+        ({"two": 1}, "half of the projection"),
+        ({"half": -0.5}, "projection added"),
+        ({"half": 0}, "norm treated as a constant"),
+        ({"power": 2}, "v where v̂ belongs once in dv"),
+        ({"power": 1}, "v where v̂ belongs in dv"),
+        ({"power": 4}, "projection divided by the norm once more"),
+        ({"g": lambda q: 1}, "g forgotten in dv"),
+        ({"g_of_s": lambda q: 1}, "g forgotten in the projection"),
+        ({"sum": lambda a, axes: a}, "sum over the vector forgotten"),
+        (
+            {"sum": lambda a, axes: a.mean(axes, keepdims=True)},
+            "mean instead of the dot product in dv",
+        ),
+    ],
+)
+def test_a_slip_in_the_derivation_of_a_weights_gradient_is_named(slip, mistake):
+    """v to 1/‖v‖ to w, node by node, with one thing forgotten."""
+    values = {"half": 0.5, "two": 2, "power": 3} | slip
+    total = values.get("sum", lambda a, axes: a.sum(axes, keepdims=True))
+    exercise = find("weight_norm_backward")
+
+    def backward(*arguments):
+        q = exercise.reference.trace(*arguments)
+        g = slip.get("g", lambda q: q.g)(q)
+        ds = total(q.dw * slip.get("g_of_s", lambda q: g)(q) * q.v, q.axes)
+        dsquare = -values["half"] / q.norm ** values["power"] * ds
+        return q.dw * g / q.norm + values["two"] * q.v * dsquare, q.dg
 
     for seed in range(5):
         (reading,) = judge(exercise, in_float64(backward), seed).readings
@@ -293,7 +341,7 @@ def test_a_slip_in_the_chapters_derivation_is_named(name, slip, mistake):
 
 
 def test_there_are_enough_mistakes(record_property):
-    for technique, least in (("rescaling", 8), ("batch_norm", 14)):
+    for technique, least in (("rescaling", 8), ("batch_norm", 14), ("group_norm", 14)):
         exercises = EXERCISES[technique]
         distinct = {mistake.name for exercise in exercises for mistake in exercise.mistakes}
         assert len(distinct) >= least
