@@ -4,9 +4,11 @@
   copied. A page loads nothing of it before a reader asks.
 - Cells say by their tags what they are: ``setup`` runs before the others,
   ``stub`` is where a learner writes, ``check`` judges the stub above it,
-  ``scoreboard`` sums up, and ``try`` marks a cell of a chapter that may be
+  ``scoreboard`` sums up, and ``try`` marks any other cell that may be
   changed and run: it needs NumPy alone, and no cell above that is not
   tagged.
+- The digits that an exercise trains on lie beside the runtime. They are
+  fetched when a cell asks for them; without them it says what to do.
 - Without the runtime an exercise says so, and what else there is; a
   cell to try reads like any other.
 """
@@ -77,6 +79,8 @@ def write_runtime(app):
         ),
         "megabytes": round(sent / 1e6),
     }
+    if runtime.has_digits(source):
+        app.run_settings["digits"] = f"_static/{target.name}/digits.csv"
 
 
 def packed_package():
@@ -124,7 +128,12 @@ def adapt_page(app, pagename, templatename, context, doctree):
         "name": pagename.removeprefix("book/"),
         "notebook": notebook,
     }
-    for key in ("pyodide", "package", "worker"):
+    for key in {
+        "pyodide",
+        "package",
+        "worker",
+        "digits",
+    } & settings.keys():
         settings[key] = context["pathto"](settings[key], True)
     script = json.dumps(settings).replace("<", "\\u003c")
     context["body"] = (

@@ -11,16 +11,37 @@ from pathlib import Path
 
 import exercise_solutions
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 
-from normcourse.exercises import EXERCISES, find
+from normcourse.exercises import (
+    EXERCISES,
+    find,
+    train_bounded,
+    train_digits,
+    train_rescaled,
+    train_weights,
+)
 from normcourse.exercises.__main__ import main as grade
 
 ROOT = Path(__file__).parents[2]
 FINISHED = "points|error|Stopped|Done|could not|Python ended"
 NO_RUNTIME = "the site was built without Python for the browser: `make site` says why"
+# What trains digits at the end of an exercise: the learner's functions, and what else it is given.
+TRAINED = {
+    "rescaling": (train_rescaled, ["standard_scale", "merge_statistics"]),
+    "batch_norm": (train_digits, ["batch_norm", "batch_norm_backward"]),
+    "layer_norm": (train_digits, ["layer_norm", "layer_norm_backward"], (32,)),
+    "group_norm": (train_digits, ["group_norm", "group_norm_backward"], 4),
+    "rms_norm": (train_digits, ["rms_norm", "rms_norm_backward"], (32,)),
+    "weight_norm": (
+        train_weights,
+        ["weight_norm_init", "weight_norm", "weight_norm_backward"],
+    ),
+    "spectral_norm": (train_bounded, ["spectral_norm_layer", "spectral_norm_backward"]),
+}
 WRONG = """def batch_norm(x, weight, bias, eps=1e-5):
     mu = x.mean(0)
     return weight * (x - mu) / np.sqrt(x.var(0) + eps) + bias"""
@@ -62,6 +83,15 @@ class Lab:
         )
         return self.status(name)
 
+    def train(self):
+        """Run the cell that trains: what its status and its report say."""
+        cell = self.page.locator(".nc-cell", has=self.page.get_by_role("button", name="Run it"))
+        cell.get_by_role("button", name="Run it").click()
+        report = cell.locator(".nc-report .nc-check")
+        report.wait_for(timeout=60_000)
+        self.page.wait_for_function("!document.querySelector('.nc-run[aria-disabled]')")
+        return cell.get_by_role("status").first.inner_text(), report.inner_text()
+
     def check(self, name, code):
         self.editor(name).fill(code)
         self.editor(name).press("Control+Enter")
@@ -94,11 +124,13 @@ def solution(name):
             r"tensors|torch|preprocessing", source
         ):
             break
+    helpers = [
+        inspect.getsource(helper)
+        for used in fn.__code__.co_names
+        if inspect.isfunction(helper := getattr(exercise_solutions, used, None))
+    ]
     source = source.replace(f"def {fn.__name__}(", f"def {name}(")
-    helper = inspect.getsource(exercise_solutions.axes_and_shape)
-    return (
-        "import math\nimport normcourse\n" + (helper if "axes_and_shape" in source else "") + source
-    )
+    return "".join(["import math\nimport normcourse\n", *helpers, source])
 
 
 def write(keyboard, code):
@@ -137,6 +169,63 @@ def test_every_exercise_is_solved_by_keyboard(lab, technique, tmp_path, capsys):
         path = page.download(kind, tmp_path)
         assert grade([str(path)]) == 0
         assert f"{technique}: {most} of {most} points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("technique", TRAINED)
+def test_what_was_written_trains_on_the_page_as_in_a_notebook(
+    visit_page, lab, technique, record_property
+):
+    train, names, *more = TRAINED[technique]
+    visit = visit_page(f"book/exercises/{technique}.html")
+    page, namespace = Lab(visit.page), {"np": np}
+    for name in names:
+        page.editor(name).fill(solution(name))
+        exec(solution(name), namespace)
+    page.check(names[0], solution(names[0]))
+
+    def fetched():
+        return [r.url for r in visit.responses if r.url.endswith("/digits.csv")]
+
+    assert not fetched()
+    assert not visit.page.get_by_text("Your functions, ").is_visible()
+    started = time.perf_counter()
+    status, report = page.train()
+    record_property(
+        "measured", f"Training on the page, {technique}: {time.perf_counter() - started:.1f} s"
+    )
+    assert status == "The same result"
+    here = repr(train(*(namespace[name] for name in names), *more))
+    assert re.findall(r"[\d.]*\d", report) == re.findall(r"[\d.]*\d", here)
+    assert re.search(r"\byours\b.*\bcourse\b", report)
+    assert len(fetched()) == 1
+    # Once more with a mistake: what is trained is what stands in the editors now.
+    page.editor(names[1]).fill(f"def {names[1]}(*arguments):\n    return 1 / 0")
+    status, report = page.train()
+    assert status == "It stopped"
+    assert f"ZeroDivisionError: division by zero ({names[1]}, line 2: return 1 / 0)" in report
+    page.editor(names[1]).fill(f"def {names[1]}(*arguments):\n    raise NotImplementedError")
+    status, report = page.train()
+    assert status == "Not started yet"
+    assert f"Write {names[1]} first." in report
+    assert len(fetched()) == 1
+    assert not visit.problems
+    visit.context.close()
+
+
+def test_without_the_digits_training_asks_for_a_notebook(lab):
+    page = lab("batch_norm")
+
+    def without_digits(route):
+        answer = route.fetch()
+        body = re.sub(r', "digits": "[^"]+"', "", answer.text())
+        assert body != answer.text()
+        route.fulfill(response=answer, body=body)
+
+    page.page.route("**/batch_norm.html", without_digits)
+    page.page.reload()
+    status, report = page.train()
+    assert status == "The digits are not here"
+    assert "open the notebook" in report
 
 
 def test_a_mistake_is_named_and_hints_come_one_at_a_time(lab):
@@ -318,6 +407,7 @@ def test_is_accessible_with_an_open_report(lab, theme):
     page.check("batch_norm", WRONG.replace("mu =", "mu = print(x.shape, '-' * 200) or"))
     page.check("batch_norm_inference", solution("batch_norm_inference"))
     page.check("batch_norm_layer", "1 / 0")
+    page.train()
     page.editor("batch_norm").press("End")
     page.page.keyboard.type(" ")
     found = (
@@ -326,9 +416,30 @@ def test_is_accessible_with_an_open_report(lab, theme):
         .response["violations"]
     )
     assert not [(v["id"], node["html"]) for v in found for node in v["nodes"]]
+    assert_fits_a_phone(page)
+
+
+def assert_fits_a_phone(page):
     page.page.evaluate("window.scrollTo(1000, 0)")
     assert page.page.evaluate("window.scrollX") == 0
     assert page.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_widest_table_of_numbers_fits_a_phone(lab):
+    page = lab("rescaling", width=390)
+    for name in TRAINED["rescaling"][1]:
+        page.editor(name).fill(solution(name))
+    page.train()
+    assert_fits_a_phone(page)
+    broken = page.page.evaluate(
+        """() => [...document.querySelectorAll(".nc-number")].filter((cell) => {
+          const { paddingTop, paddingBottom, lineHeight } = getComputedStyle(cell);
+          const used = cell.clientHeight - parseFloat(paddingTop) - parseFloat(paddingBottom);
+          return used > 1.5 * parseFloat(lineHeight);
+        }).map((cell) => cell.textContent)"""
+    )
+    assert not broken
+    assert page.page.locator(".nc-number").count() == 4 * 6
 
 
 def test_a_browser_that_keeps_nothing_is_told_of(lab):

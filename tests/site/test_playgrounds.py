@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from normcourse.lab.playgrounds import PLAYGROUNDS
-from normcourse.widgets.panels import Arrows, Blocks, Grid, Histogram, Lines, Note, Table
+from normcourse.widgets.panels import (
+    Arrows,
+    Blocks,
+    Grid,
+    Histogram,
+    Lines,
+    Note,
+    Picture,
+    Sharing,
+    Table,
+)
 
 pytestmark = pytest.mark.site
 
@@ -85,6 +95,8 @@ READ = """root => [...root.querySelectorAll('.nc-panel')].map(panel => ({
     height: Number(r.getAttribute('height')) })),
   paths: [...panel.querySelectorAll('svg[role=img] :is(.nc-curve, .nc-arrow)')].map(
     p => p.getAttribute('d')),
+  pixels: [...panel.querySelectorAll('canvas')].map(c => ({ label: c.ariaLabel, bytes: [
+    ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data] })),
   outline: panel.querySelector('.nc-outline')?.getAttribute('d'),
   texts: [...panel.querySelectorAll('svg text')].map(t => t.textContent),
   scale: [...panel.querySelectorAll('.nc-scale span')].map(t => t.textContent),
@@ -133,6 +145,21 @@ def assert_drawn(panel, drawn):
             np.testing.assert_allclose(
                 shown * [1, -1] / 160, np.divide(ends, panel.limit), atol=5e-3
             )
+        if panel.outline is not None:
+            shown = np.array(re.findall(r"-?[\d.]+", drawn["outline"]), float).reshape(-1, 2)
+            np.testing.assert_allclose(
+                shown * [1, -1] / 160, panel.outline / panel.limit, atol=5e-3
+            )
+    elif isinstance(panel, Sharing):
+        assert ["accent" in r["kind"] for r in drawn["rects"]] == panel.shared.ravel().tolist()
+        (dot,) = (i for i, r in enumerate(drawn["rects"]) if "picked" in r["kind"])
+        assert dot == expected["picked"]
+    elif isinstance(panel, Picture):
+        (canvas,) = drawn["pixels"]
+        shown = np.reshape(canvas["bytes"], (*panel.pixels.shape[:2], 4))
+        assert np.array_equal(shown[..., :3], panel.bytes())
+        assert (shown[..., 3] == 255).all()
+        assert canvas["label"].startswith(panel.title)
     elif isinstance(panel, Table):
         assert drawn["cells"] == expected["entries"]
     elif isinstance(panel, Note):
@@ -165,7 +192,7 @@ def test_every_control_changes_picture_and_numbers(open_page, widgets, path, key
     root = locate(page, widget)
 
     def marks(drawn):
-        return [[p[name] for name in ("rects", "paths", "scale")] for p in drawn]
+        return [[p[name] for name in ("rects", "paths", "scale", "pixels")] for p in drawn]
 
     def numbers(drawn):
         return [[p[name] for name in ("cells", "texts", "note")] for p in drawn]
@@ -197,6 +224,19 @@ def test_redraws_within_a_frame(open_page, widgets, path, key, record_property):
             break
     record_property("measured", f"{key}: control to picture p95 {p95:.1f} ms, {best.size} moves")
     assert p95 < 16
+
+
+@pytest.mark.parametrize(("path", "key"), [p for p in PLAYS if p[1].startswith("sharing")])
+def test_a_click_picks_a_number(open_page, widgets, path, key):
+    page, widget = open_page(path), widgets(key)
+    root = locate(page, widget)
+    cells = root.locator(".nc-panel-sharing rect")
+    cells.nth(4 * 4 * 2 + 4 * 3 + 1).click()  # sample 3, row 4, column 2
+    settings = {c["name"]: c["values"][0] for c in widget.controls}
+    settings |= {name: getattr(widget, name) for name in ("technique", "block")}
+    panels = widget.picture(**settings | {"sample": 3, "row": 4, "column": 2})
+    for panel, drawn in zip(panels, read(root), strict=True):
+        assert_drawn(panel, drawn)
 
 
 TIME_EVERY_MOVE = """root => {
