@@ -1,6 +1,7 @@
 """For all tests: the surroundings in which the notebooks were executed, and figures at the end."""
 
 import os
+import re
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,19 @@ pytest.register_assert_rewrite("techniques")
 settings.register_profile("search", settings(), deadline=None)
 settings.register_profile("course", settings.get_profile("search"), derandomize=True)
 settings.load_profile("course")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """As ``--dist loadfile``, but the pages of the site, which take longest, go one by one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            page = re.search(r"test_pages\.py::.*?([\w/]+)\.html", nodeid)
+            return page[1] if page else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter):

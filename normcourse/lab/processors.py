@@ -49,6 +49,7 @@ blas = {pool["architecture"] for pool in threadpoolctl.threadpool_info() if "arc
 print("OpenBLAS", *sorted(blas) or "-", "torch", torch.backends.cpu.get_cpu_capability())
 """
 _NBVAL = ["-m", "pytest", "-q", "--nbval", "-n", "2", "--dist", "loadfile"]
+_PATHS = "book", "tests/test_notebooks.py"
 
 
 def environment(name: str) -> dict[str, str]:
@@ -57,8 +58,12 @@ def environment(name: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(libraries)} | PROCESSORS[name]
 
 
-def run(name: str, folder: str = "book") -> bool | None:
-    """Run the notebooks in `folder` as on that processor; print a line, and what failed.
+def run(name: str, *paths: str) -> bool | None:
+    """Run the notebooks as on that processor, and make their playgrounds; print what failed.
+
+    Args:
+        name: of :data:`PROCESSORS`.
+        paths: what pytest runs; without any, the book and the tests of what it stores.
 
     Returns:
         Whether all agree with what they store; None where this machine lacks what that one has.
@@ -75,7 +80,7 @@ def run(name: str, folder: str = "book") -> bool | None:
         return None
     if done.returncode == 0:
         print(f"({done.stdout.strip()}): ", end="", flush=True)
-        done = _python(*_NBVAL, folder, name=name)
+        done = _python(*_NBVAL, *(paths or _PATHS), name=name)
     print((done.stdout.strip() or "failed").splitlines()[-1])
     if done.returncode:
         print(done.stdout, done.stderr)

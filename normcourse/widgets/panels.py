@@ -35,9 +35,10 @@ def number(value, digits=3):
         text = str(whole)
     elif 1e-3 <= abs(value) < 10**6:
         decimals = digits - 1 - int(np.floor(np.log10(abs(value))))
-        text = f"{value:.{min(max(0, decimals), 3)}f}"
+        # A half goes away from 0, wherever the last bits of another processor leave it.
+        text = f"{value * (1 + 1e-9):.{min(max(0, decimals), 3)}f}"
     else:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa, exponent = f"{value * (1 + 1e-9):.{digits - 1}e}".split("e")
         text = f"{mantissa}e{int(exponent)}"
     return text.replace("-", "−")
 
@@ -230,7 +231,7 @@ class Arrows:
             "kind": "arrows",
             "title": self.title,
             "limit": self.limit,
-            "radius": self.radius,
+            "radius": round(self.radius, 6),
             "arrows": [[name, self.colours.get(name, "")] for name in self.arrows],
             "handles": [[list(self.arrows).index(name), *h] for name, h in self.handles.items()],
         }

@@ -85,6 +85,7 @@ def picture(function, angle, length, lr, steps):
     angles, above = angle_to(goal, w), losses(H, goal, w)
     size = np.linalg.norm(v, axis=1)
     grown = float(((lr * norms[:steps]) ** 2).sum())
+    alone = angle_to(goal, plain)
 
     def column(k):
         values = size[k], g[k], angles[k], above[k], lr / max(size[k], 1e-12) ** 2
@@ -93,8 +94,8 @@ def picture(function, angle, length, lr, steps):
     note = (
         f"{steps} step{'s' * (steps != 1)}: ‖v‖² = {number(size[0] ** 2, 3)} at the start, plus "
         f"{number(grown, 3)}, the sum of (step size · ‖dv‖)², is {number(size[steps] ** 2, 3)}. "
-        f"w is {number(angles[steps], 2)}° away from the best direction; one vector, learned as "
-        f"it is from the same w, {number(angle_to(goal, plain)[steps], 2)}°."
+        f"w is {number(np.round(angles[steps], 6), 2)}° away from the best direction; one vector, "
+        f"learned as it is from the same w, {number(np.round(alone[steps], 6), 2)}°."
     )
     if size[steps] > FARTHEST:
         note += " v is longer than the picture; its direction is right."
@@ -124,7 +125,7 @@ def picture(function, angle, length, lr, steps):
         ),
         Lines(
             "Away from the best direction",
-            {"v and g": angles[: LAST + 1], "one vector": angle_to(goal, plain)[: LAST + 1]},
+            {"v and g": angles[: LAST + 1], "one vector": alone[: LAST + 1]},
             (0, 180),
             "step",
             "degrees",
