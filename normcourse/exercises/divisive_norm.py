@@ -130,6 +130,25 @@ POOL_MISTAKES = (
         matrix=lambda q: np.broadcast_to(q.weight.sum(1, keepdims=True), q.weight.shape),
     ),
     mistake(
+        "own power times the sum of the weights",
+        "You multiply the channel's own power by the sum of its row. Each wᵢⱼ goes with the power "
+        "of channel j.",
+        matrix=lambda q: np.diag(q.weight.sum(1)),
+    ),
+    mistake(
+        "weights multiplied number by number",
+        "You multiply the weights with the array number by number and sum then. NumPy lines them "
+        "up from the last axis: it is a product of a matrix and the vector of the channels.",
+        times=lambda q: (
+            lambda matrix, a: np.broadcast_to((matrix * a).sum(1, keepdims=True), a.shape)
+        ),
+    ),
+    mistake(
+        "largest instead of the sum",
+        "You take the largest of the weighted powers. The pool is their sum.",
+        times=lambda q: lambda matrix, a: np.einsum("ij,nj...->nij...", matrix, a).max(2),
+    ),
+    mistake(
         "pooled along the last axis",
         f"Your sum runs along the last axis, as a @ weight.T does. {SUM}: they lie on axis 1.",
         times=lambda q: lambda matrix, a: np.einsum("ij,...j->...i", matrix, a),
@@ -354,6 +373,12 @@ SIGMA_MISTAKES = (
         d=lambda q: q.pooled - q.floor,
     ),
     mistake(
+        "sigma as a threshold",
+        "You subtract σ from the drive before you rectify. σ stands below only: it is the drive "
+        "of half the response, no threshold.",
+        drive=lambda q: rectified(q.x - on_channels(q.sigma, q.x)),
+    ),
+    mistake(
         "sigma inside the pool",
         "Your σⁿ is weighed and summed as the powers of the drives are. It stands outside of the "
         "sum, once.",
@@ -418,6 +443,11 @@ GAIN_MISTAKES = (
         "scales the response.",
         drive=lambda q: rectified(q.x) * on_channels(q.gain, q.x),
         y=lambda q: q.top / q.d,
+    ),
+    mistake(
+        "gain in the pool, too",
+        "Your pool holds γ Dⁿ. γ scales the response only.",
+        members=lambda q: q.gamma * q.power,
     ),
     mistake(
         "gain in the drive, and in front",
@@ -589,6 +619,11 @@ SQUARE_MISTAKES = (
         square=lambda q: rectified(q.x) ** 2,
     ),
     mistake(
+        "power of each member of the pool",
+        "Your pool sums |x|²ᵖ. It sums x², and the power comes after the sum.",
+        square=lambda q: abs(q.x) ** (2 * q.p),
+    ),
+    mistake(
         "square of the sum",
         "You sum first and square the sum. It is the sum of the squares.",
         pooled=lambda q: q.times(q.matrix, q.x) ** 2,
@@ -632,6 +667,17 @@ BIAS_MISTAKES = (
         "bias subtracted",
         "You subtract b. The formula adds it.",
         d=lambda q: q.pooled - q.floor,
+    ),
+    mistake(
+        "bias multiplied",
+        "You multiply the pool by b. The formula adds it.",
+        d=lambda q: q.floor * q.pooled,
+    ),
+    mistake(
+        "pool divided by the bias",
+        "Your denominator is 1 + pool/b: you have taken b out and dropped its power. It is "
+        "b + pool.",
+        d=lambda q: 1 + q.pooled / q.floor,
     ),
     mistake(
         "bias inside the pool",
@@ -731,6 +777,12 @@ SIGNED_DIVISIVE_NORM = Exercise(
             "bias outside the power",
             "You raise the pool to p and add b then. The bias is added first: (b + Σ w x²)ᵖ.",
             root=lambda q: q.floor + q.pooled**q.p,
+        ),
+        mistake(
+            "bias beside the root of the pool",
+            "You add b to the root of the pool, and raise the sum. b is added to the pool itself: "
+            "(b + Σ w x²)ᵖ.",
+            root=lambda q: (q.floor + np.sqrt(q.pooled)) ** (2 * q.p),
         ),
         mistake(
             "power of bias and pool apart",
@@ -866,11 +918,11 @@ def held(c, below, above, mode):
     return np.stack(rows).astype(float)
 
 
-def kept_inside(c, size, below):
-    """A window of ``size`` that is pushed inward at the ends."""
+def kept_inside(c, size, below, last):
+    """A window of ``size`` that is pushed inward at the ends; it starts at ``last`` at most."""
     band = np.zeros((c, c))
     for i in range(c):
-        first = min(max(i - below, 0), max(c - size, 0))
+        first = min(max(i - below, 0), last)
         band[i, first : first + size] = 1
     return band
 
@@ -920,12 +972,25 @@ BAND_MISTAKES = (
         lower,
         lambda size: upper(size) - 1,
     ),
-    band_mistake(
-        "even sizes two too narrow",
-        "Your window lacks a channel on either side of what (size - 1) // 2 reaches. It reaches "
-        "from i - size // 2 to i + (size - 1) // 2, both included.",
-        lambda size: upper(size) - 1,
-        lambda size: upper(size) - 1,
+    *(
+        band_mistake(
+            "window one too narrow on both sides",
+            "Your window lacks a channel on either side, such as by |j - i| < size // 2. It "
+            "reaches from i - size // 2 to i + (size - 1) // 2, both included.",
+            lambda size, side=side: side(size) - 1,
+            lambda size, side=side: side(size) - 1,
+        )
+        for side in (lower, upper)
+    ),
+    *(
+        band_mistake(
+            "-size // 2",
+            "Your window of an odd size starts one channel too early: Python reads -size // 2 as "
+            "(-size) // 2 and rounds down, -3 // 2 is -2. Write -(size // 2).",
+            lambda size: (size + 1) // 2,
+            above,
+        )
+        for above in (upper, lower, lambda size: lower(size) - 1)
     ),
     band_mistake(
         "window one too wide above",
@@ -1036,10 +1101,13 @@ BAND_MISTAKES = (
         f"Beyond the ends your window is mirrored. {ENDS}",
         band=lambda q: held(q.channels, lower(q.size), upper(q.size), "reflect"),
     ),
-    mistake(
-        "window pushed inward at the ends",
-        f"At the ends you push the window inward, so that it has size channels everywhere. {ENDS}",
-        band=lambda q: kept_inside(q.channels, q.size, lower(q.size)),
+    *(
+        mistake(
+            "window pushed inward at the ends",
+            f"At an end you push the window inward, so that it keeps its size channels. {ENDS}",
+            band=lambda q, last=last: kept_inside(q.channels, q.size, lower(q.size), last(q)),
+        )
+        for last in (lambda q: max(q.channels - q.size, 0), lambda q: q.channels)
     ),
     mistake(
         "windows only where they fit",
@@ -1047,6 +1115,18 @@ BAND_MISTAKES = (
         band=lambda q: (
             window(lower, upper)(q) & (q.i >= lower(q.size)) & (q.i + upper(q.size) < q.channels)
         ),
+    ),
+    mistake(
+        "last of all channels left out",
+        "Your windows never reach the last channel: its index is channels - 1, and Python's ranges "
+        "and slices leave out their end.",
+        band=lambda q: window(lower, upper)(q) & (q.j < q.channels - 1),
+    ),
+    mistake(
+        "last channel of the window left out",
+        "Your window ends one channel too early: Python's ranges and slices leave out their end. "
+        "It reaches to i + (size - 1) // 2, that channel included.",
+        band=lambda q: window(lower, lambda size: upper(size) - 1)(q) & (q.j < q.channels - 1),
     ),
     mistake(
         "weights that fall with the distance",
@@ -1096,6 +1176,11 @@ SHARE_MISTAKES = (
         "divided without a remainder",
         "You divide with //, which rounds down. Divide with /.",
         share=lambda q: q.alpha // q.size,
+    ),
+    mistake(
+        "divided by the square of size",
+        "You divide by size², as for a window in an image. This one runs over channels: α/size.",
+        share=lambda q: q.alpha / q.size**2,
     ),
     mistake(
         "divided by the size and by the number of channels",
@@ -1228,6 +1313,15 @@ BACK_MISTAKES = (
         "Your second term leaves out i = j. x_j is in its own pool, too.",
         back_matrix=lambda q: off_diagonal(q.matrix),
     ),
+    *(
+        mistake(
+            "pool and its transpose in the second term",
+            "Your second term has w + wᵀ, as the gradient of a quadratic form. But d is linear in "
+            "the squares: wᵀ alone, and the 2 of x².",
+            back_matrix=lambda q, part=part: part * (q.matrix + q.matrix.T),
+        )
+        for part in (1, 0.5)
+    ),
     mistake(
         "weights missing in the second term",
         "Your second term sums the tᵢ without their weights. On its way to dᵢ, x_j² is multiplied "
@@ -1256,10 +1350,31 @@ BACK_MISTAKES = (
         by_pool=lambda q: 2 * q.x / q.root * q.reach,
     ),
     mistake(
-        "sum over channels forgotten",
-        "Your second term is no sum over i: each channel gets its own t only, times the sum of "
-        "its row. x_j collects from all i.",
-        by_pool=lambda q: 2 * q.x * q.t * on_channels(q.matrix.sum(1), q.x),
+        "wrong index left over in the second term",
+        "Your second term is 2 tᵢ Σ wᵢⱼ x_j, summed over j. dx has the index j: sum over i, "
+        "2 x_j Σ wᵢⱼ tᵢ.",
+        by_pool=lambda q: 2 * q.t * q.times(q.matrix, q.x),
+    ),
+    mistake(
+        "whole pool in the second term",
+        "Your second term has the whole pool, as if every square in it were the channel's own. "
+        "The derivative by x_j takes one square out of each pool: 2 x_j Σ wᵢⱼ tᵢ, over i.",
+        by_pool=lambda q: -2 * q.p * q.dy * q.pooled * q.d ** (-q.p - 1),
+    ),
+    *(
+        mistake(
+            "sum over channels forgotten",
+            "Your second term is no sum over i: each channel gets its own t only, times a sum of "
+            "weights. x_j collects from all i.",
+            by_pool=lambda q, axis=axis: 2 * q.x * q.t * on_channels(q.matrix.sum(axis), q.x),
+        )
+        for axis in (0, 1)
+    ),
+    mistake(
+        "d outside of the sum of the second term",
+        "In your second term the power of d stands outside of the sum, with the index j. Each pool "
+        "has its own d: the sum runs over tᵢ, with dᵢ in it.",
+        by_pool=lambda q: -2 * q.p * q.x * q.d ** (-q.p - 1) * q.times(q.back_matrix, q.dy * q.x),
     ),
     *(
         mistake(
@@ -1356,6 +1471,16 @@ BACK_MISTAKES = (
         "dweight from |x|",
         "Your dweight is Σ tᵢ |x_j|. The weight multiplies x_j².",
         dweight=lambda q: sums(q.t, abs(q.x)),
+    ),
+    mistake(
+        "dweight from y",
+        "Your dweight is Σ tᵢ y_j². The weight multiplies x_j².",
+        dweight=lambda q: sums(q.t, (q.x / q.root) ** 2),
+    ),
+    mistake(
+        "dweight from the first sample only",
+        "Your dweight is that of the first sample. Sum over all of them.",
+        dweight=lambda q: sums(q.t[:1], q.square[:1]),
     ),
     mistake(
         "dweight from the channel's own square",
@@ -1498,6 +1623,10 @@ def _parameter_causes(name):
         (name, "1/s"): (
             f"factor p missing in {name}",
             "The derivative of d⁻ᵖ is -p d⁻ᵖ⁻¹: the p is missing.",
+        ),
+        (name, "1/2/s"): (
+            f"½ where p belongs in {name}",
+            "You took p for ½. It is the parameter power.",
         ),
         (name, "2"): (
             f"factor 2 in {name}",
