@@ -9,6 +9,7 @@
     train_weights(weight_norm_init, weight_norm, weight_norm_backward)
     restyle(adaptive_instance_norm)
     train_bounded(spectral_norm_layer, spectral_norm_backward)
+    train_divided(signed_divisive_norm, signed_divisive_norm_backward)
 
 One exercise is one record (:mod:`~normcourse.exercises.record`), read by ``check`` in a notebook,
 by pytest and by ``python -m normcourse.exercises``, which grades a learner's file.
@@ -21,6 +22,7 @@ from normcourse.exercises.session import EXERCISES, Session, find
 from normcourse.exercises.training import (
     train_bounded,
     train_digits,
+    train_divided,
     train_rescaled,
     train_weights,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "scoreboard",
     "train_bounded",
     "train_digits",
+    "train_divided",
     "train_rescaled",
     "train_weights",
 ]

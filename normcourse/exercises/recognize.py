@@ -408,7 +408,8 @@ def _sentence(spec, laws):
     pairs = list(zip(spec.symbols, laws, spec.terms.values(), strict=True))
     yours = ", ".join(f"{symbol} counts {_signed(law, right)}" for symbol, law, right in pairs)
     right = ", ".join(f"{right:+d}".replace("+", "") for _, _, right in pairs)
-    return f"Read as a sum over {spec.over}, in your {spec.result} {yours}; right are {right}."
+    over = f" over {spec.over}" if spec.over else ""
+    return f"Read as a sum{over}, in your {spec.result} {yours}; right are {right}."
 
 
 def _signed(law, right):

@@ -113,7 +113,7 @@ class Coefficients:
         along: name of the step that holds the axes of a group.
         factors: name in a law -> function of the trace, an array that is constant in each group.
         causes: (term or terms, law) -> (name, explanation). "all" stands for all terms alike.
-        over: by what the sum is divided, as it is written.
+        over: by what the sum is divided, as it is written; "" where by nothing.
     """
 
     result: str

@@ -6,6 +6,7 @@ import numpy as np
 
 from normcourse.exercises import (
     batch_norm,
+    divisive_norm,
     group_norm,
     instance_norm,
     layer_norm,
@@ -29,6 +30,7 @@ EXERCISES = {
     "rms_norm": rms_norm.EXERCISES,
     "weight_norm": weight_norm.EXERCISES,
     "spectral_norm": spectral_norm.EXERCISES,
+    "divisive_norm": divisive_norm.EXERCISES,
 }
 
 MOST_ENTRIES = 6  # of a wrong result that are listed

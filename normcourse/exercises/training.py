@@ -14,7 +14,7 @@ from normcourse.exercises.display import Report, Section, Table
 from normcourse.exercises.judge import told, where
 from normcourse.exercises.weight_norm import WEIGHT_NORM_INIT
 
-__all__ = ["train_bounded", "train_digits", "train_rescaled", "train_weights"]
+__all__ = ["train_bounded", "train_digits", "train_divided", "train_rescaled", "train_weights"]
 
 HIDDEN, BATCH, RATE, STEPS, EVERY, EPS = 32, 64, 0.5, 200, 40, 1e-5  # of the network
 BOUNDED_RATE = 0.2  # smaller than RATE: W shall not move far between two steps of power iteration
@@ -22,6 +22,9 @@ BOUNDED_RATE = 0.2  # smaller than RATE: W shall not move far between two steps 
 RATES, EPOCHS, CHUNK = (1e-6, 3e-6, 1e-5, 0.3, 1.0, 3.0), 30, 300
 # Of the network with normalized weights, which start as small as in Salimans & Kingma's paper.
 WEIGHT_STD, WEIGHT_RATE = 0.05, 0.02
+# Of the network whose hidden units divide one another: its bias, the least it may become, the
+# weakest light, and by how much the pool and its bias learn more slowly than RATE.
+POOL_BIAS, LEAST_BIAS, WEAKEST, POOL_SLOWER, BIAS_SLOWER = 1e-3, 1e-4, 0.02, 10, 1e4
 
 
 def train_digits(forward, backward, *more):
@@ -163,6 +166,32 @@ def train_bounded(layer, backward):
     title = "Your functions, and weights whose norm is bounded"
     steps = range(0, STEPS + 1, EVERY)
     return _report(title, "step", steps, columns, (layer, backward), more)
+
+
+def train_divided(forward, backward):
+    """Train 64 - 32 - division - ReLU - 10 on digits, each in a light of its own.
+
+    The same network is trained beside it by the course's functions, and without the division.
+
+    Args:
+        forward: ``signed_divisive_norm(x, weight, bias, power)``.
+        backward: ``signed_divisive_norm_backward(dy, x, weight, bias, power)``.
+
+    Returns:
+        Report: losses on the way, and how many digits of the test set are read right.
+    """
+
+    def columns(digits):
+        rng = np.random.default_rng(1)
+        lit = [(x * WEAKEST ** rng.random((len(x), 1)), y) for x, y in digits]
+        raw = lambda x, *_: x, lambda dy, x, weight, bias, power: (dy, 0 * weight, 0 * bias)
+        beside, functions = _same_elsewhere("signed_divisive_norm")
+        for name, way in {"raw": raw, "yours": (forward, backward), beside: functions}.items():
+            yield name, _train_divided(lit, *way)
+
+    title = "Your functions, and digits in weak and strong light"
+    steps = range(0, STEPS + 1, EVERY)
+    return _report(title, "step", steps, columns, (forward, backward))
 
 
 def _report(title, unit, steps, columns, functions, more=tuple):
@@ -433,6 +462,34 @@ def _train_bounded(digits, layer, backward):
     whats = normalized(False)
     finite = all(np.isfinite(what).all() for what in whats)
     return losses, accuracy, np.prod([_norm(what) for what in whats]) if finite else np.nan
+
+
+def _train_divided(digits, forward, backward):
+    """Hidden units that divide one another; at first each pool is the mean of all squares."""
+    rng = np.random.default_rng(0)
+    first, last = (rng.normal(0, (2 / n) ** 0.5, (h, n)) for h, n in ((HIDDEN, 64), (10, HIDDEN)))
+    pool, bias = np.full((HIDDEN, HIDDEN), 1 / HIDDEN), np.full(HIDDEN, POOL_BIAS)
+    learned = [first, last, pool, bias]
+
+    def through(x, training):
+        first, last, *parameters = learned
+        arguments = x @ first.T, *parameters, 0.5
+        active = np.maximum(np.asarray(forward(*arguments)), 0)
+        return active @ last.T, (x, arguments, active)
+
+    def learn(dscores, kept):
+        x, arguments, active = kept
+        first, last, pool, bias = learned
+        dhidden = (dscores @ last) * (active > 0)
+        dbefore, dpool, dbias = map(np.asarray, backward(dhidden, *arguments))
+        learned[:] = (
+            first - RATE * dbefore.T @ x,
+            last - RATE * dscores.T @ active,
+            np.maximum(pool - RATE / POOL_SLOWER * dpool, 0),
+            np.maximum(bias - RATE / BIAS_SLOWER * dbias, LEAST_BIAS),
+        )
+
+    return _descend(digits, rng, through, learn)
 
 
 def _unit(a):

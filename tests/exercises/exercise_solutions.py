@@ -276,6 +276,138 @@ def spectral_back_loops(dy, weight, u, v, dim):
     return dw.reshape(weight.shape).astype(np.float32)
 
 
+# --- divisive_norm: right -----------------------------------------------------------------------
+
+
+def dn_channels_last(x, weight, sigma, gain, exponent):
+    """Returns a view that is not contiguous."""
+    drive = np.maximum(np.moveaxis(x, 1, -1), 0) ** exponent
+    return np.moveaxis(gain * drive / (sigma**exponent + drive @ weight.T), -1, 1)
+
+
+def dn_loops(x, weight, sigma, gain, exponent):
+    y = np.empty_like(x)
+    for n, *place in np.ndindex(len(x), *x.shape[2:]):
+        powers = [max(float(v), 0.0) ** exponent for v in x[(n, slice(None), *place)]]
+        for i, power in enumerate(powers):
+            pool = math.fsum(w * other for w, other in zip(weight[i], powers, strict=True))
+            y[(n, i, *place)] = gain[i] * power / (sigma[i] ** exponent + pool)
+    return y
+
+
+def dn_in_units_of_sigma(x, weight, sigma, gain, exponent):
+    """By logarithms, each denominator divided by its sigma to the n."""
+    rows = np.maximum(x, 0).reshape(*x.shape[:2], -1)
+    with np.errstate(divide="ignore"):
+        power = np.exp(exponent * np.log(rows))
+    floor = np.exp(exponent * np.log(sigma))[:, None]
+    return (gain[:, None] * power / floor / (1 + weight / floor @ power)).reshape(x.shape)
+
+
+def dn_torch(x, weight, sigma, gain, exponent):
+    x, weight, sigma, gain = tensors(x, weight, sigma, gain)
+    shape = axes_and_shape(x)[1]
+    power = x.clamp(min=0) ** exponent
+    pool = torch.einsum("ij,nj...->ni...", weight, power)
+    return gain.view(shape) * power / (sigma.view(shape) ** exponent + pool)
+
+
+def gdn_rows(x, weight, bias, power):
+    rows = x.reshape(*x.shape[:2], -1)
+    return (rows / (bias[:, None] + weight @ rows**2) ** power).reshape(x.shape)
+
+
+def gdn_loops(x, weight, bias, power):
+    y = np.empty_like(x)
+    for i in range(x.shape[1]):
+        d = bias[i] + sum(weight[i, j] * x[:, j] ** 2 for j in range(x.shape[1]))
+        y[:, i] = x[:, i] * d**-power
+    return y
+
+
+def gdn_folded(x, weight, bias, power):
+    """The bias as the weight of one more channel, whose input is 1; in float64 inside."""
+    squares = np.insert(np.square(x, dtype=float), 0, 1, axis=1)
+    folded = np.insert(weight.astype(float), 0, bias, axis=1)
+    d = np.moveaxis(np.tensordot(folded, squares, (1, 1)), 0, 1)
+    return (x * np.exp(-power * np.log(d))).astype(x.dtype)
+
+
+def gdn_torch(x, weight, bias, power):
+    """A convolution with kernels of one pixel, as GDN is written."""
+    x, weight, bias = tensors(x, weight, bias)
+    rows = x.flatten(2) if x.ndim > 2 else x[..., None]
+    return x / (F.conv1d(rows**2, weight[..., None], bias) ** power).reshape(x.shape)
+
+
+def pool_by_indices(channels, size, alpha):
+    ahead = np.arange(channels) - np.arange(channels)[:, None]
+    band = (ahead >= -(size // 2)) & (ahead <= (size - 1) // 2)
+    return np.where(band, alpha / size, 0).astype(np.float32)
+
+
+def pool_loops(channels, size, alpha):
+    weight = np.zeros((channels, channels), np.float32)
+    for i in range(channels):
+        weight[i, max(0, i - size // 2) : i + (size + 1) // 2] = alpha / size
+    return weight
+
+
+def pool_of_diagonals(channels, size, alpha):
+    first = -(size // 2)
+    return sum(np.eye(channels, k=k) for k in range(first, first + size)) * (alpha / size)
+
+
+def pool_torch(channels, size, alpha):
+    """What torch does to a channel that holds 1: zeros beside it, and a mean."""
+    padded = F.pad(torch.eye(channels), (size // 2, (size - 1) // 2))
+    return alpha * F.avg_pool1d(padded, size, stride=1).T
+
+
+def gdnb_rows(dy, x, weight, bias, power):
+    v, g = x.reshape(*x.shape[:2], -1), dy.reshape(*x.shape[:2], -1)
+    d = bias[:, None] + weight @ v**2
+    t = -power * g * v * d ** (-power - 1)
+    dx = g * d**-power + 2 * v * (weight.T @ t)
+    dweight = np.einsum("nip,njp->ij", t, v**2)
+    return dx.reshape(x.shape), dweight, t.sum((0, 2))
+
+
+def gdnb_autograd(dy, x, weight, bias, power):
+    dy, *inputs = tensors(dy, x, weight, bias)
+    x, weight, bias = (i.requires_grad_() for i in inputs)
+    pool = torch.einsum("ij,nj...->ni...", weight, x**2)
+    y = x / (bias.view(axes_and_shape(x)[1]) + pool) ** power
+    return torch.autograd.grad(y, (x, weight, bias), dy)
+
+
+def gdnb_jacobian(dy, x, weight, bias, power):
+    """Position by position, with the matrix of all derivatives."""
+    dx, dweight, dbias = np.empty_like(x), np.zeros_like(weight), np.zeros_like(bias)
+    for n, *place in np.ndindex(len(x), *x.shape[2:]):
+        at = (n, slice(None), *place)
+        v, g = x[at].astype(float), dy[at].astype(float)
+        d = bias + weight @ v**2
+        by_d = -power * v * d ** (-power - 1)
+        dx[at] = g @ (np.diag(d**-power) + by_d[:, None] * weight * 2 * v)
+        dbias += g * by_d
+        dweight += np.outer(g * by_d, v**2)
+    return dx, dweight, dbias
+
+
+def gdnb_step_by_step(dy, x, weight, bias, power):
+    """Through the graph, node by node, with the channels last."""
+    g, v = np.moveaxis(dy, 1, -1), np.moveaxis(x, 1, -1)
+    d = v**2 @ weight.T + bias
+    r = d**power
+    dr = -g * v / r**2
+    dd = power * d ** (power - 1) * dr
+    dsquare = dd @ weight
+    rows = -1, x.shape[1]
+    dweight = dd.reshape(rows).T @ (v**2).reshape(rows)
+    return np.moveaxis(g / r + dsquare * 2 * v, -1, 1), dweight, dd.reshape(rows).sum(0)
+
+
 # --- rescaling: right ---------------------------------------------------------------------------
 
 
@@ -900,6 +1032,28 @@ RIGHT = {
         spectral_back_autograd,
         spectral_back_loops,
     ],
+    "divisive_norm": [
+        normcourse.divisive_norm,
+        dn_channels_last,
+        dn_loops,
+        dn_in_units_of_sigma,
+        dn_torch,
+    ],
+    "signed_divisive_norm": [
+        normcourse.signed_divisive_norm,
+        gdn_rows,
+        gdn_loops,
+        gdn_folded,
+        gdn_torch,
+    ],
+    "local_response_pool": [pool_by_indices, pool_loops, pool_of_diagonals, pool_torch],
+    "signed_divisive_norm_backward": [
+        normcourse.signed_divisive_norm_backward,
+        gdnb_rows,
+        gdnb_autograd,
+        gdnb_jacobian,
+        gdnb_step_by_step,
+    ],
     "update_running_statistics": [
         normcourse.update_running_statistics,
         update_torch,
@@ -1260,7 +1414,79 @@ def spectral_back_exact_norm(dy, weight, u, v, dim):
     return spectral_back(dy, weight, left[:, 0], right[0], dim)
 
 
+def dn_clipped(x, weight, sigma, gain, exponent):
+    return dn_channels_last(x, weight, sigma, gain, exponent).clip(max=0.5)
+
+
+def dn_wide_guard(x, weight, sigma, gain, exponent):
+    """The formula, but weak drives stay as they are."""
+    y = dn_channels_last(x, weight, sigma, gain, exponent)
+    return y if x.max() > 1e-3 else x
+
+
+def dn_silence(x, weight, sigma, gain, exponent):
+    """Half of the gain where all is silent."""
+    y = dn_channels_last(x, weight, sigma, gain, exponent)
+    silent = x.max(1, keepdims=True) <= 0
+    return np.where(silent, gain.reshape(axes_and_shape(x)[1]) / 2, y)
+
+
+def gdn_clipped(x, weight, bias, power):
+    return gdn_rows(x, weight, bias, power).clip(-0.5, 0.5)
+
+
+def gdn_wide_guard(x, weight, bias, power):
+    """The formula, but weak inputs stay as they are."""
+    return gdn_rows(x, weight, bias, power) if abs(x).max() > 1e-3 else x
+
+
+def gdn_root(x, weight, bias, power):
+    """Right for the powers 1/2 and 1."""
+    return gdn_rows(x, weight, bias, 0.5 if power < 1 else 1)
+
+
+def pool_if(known):
+    """Right where ``known(channels, size)``."""
+
+    def fn(channels, size, alpha):
+        return pool_loops(channels, size, alpha) * known(channels, size)
+
+    return fn
+
+
+def gdnb_wide_guard(dy, x, weight, bias, power):
+    dx, *rest = gdnb_rows(dy, x, weight, bias, power)
+    return (dx if abs(x).max() > 1e-3 else dy), *rest
+
+
 WRONG = {
+    "divisive_norm": [
+        dn_clipped,
+        dn_wide_guard,
+        dn_silence,
+        only(dn_channels_last, {2, 4}),
+        only(dn_channels_last, {2, 3}),
+        only(dn_channels_last, {3, 4}),
+    ],
+    "signed_divisive_norm": [
+        gdn_clipped,
+        gdn_wide_guard,
+        gdn_root,
+        only(gdn_rows, {2, 4}),
+        only(gdn_rows, {2, 3}),
+        only(gdn_rows, {3, 4}),
+    ],
+    "local_response_pool": [
+        pool_if(lambda channels, size: size <= channels),
+        pool_if(lambda channels, size: size != 5),
+        pool_if(lambda channels, size: size % 2),
+    ],
+    "signed_divisive_norm_backward": [
+        gdnb_wide_guard,
+        only(gdnb_rows, {2, 4}),
+        only(gdnb_rows, {2, 3}),
+        only(gdnb_rows, {3, 4}),
+    ],
     "as_matrix": [matrix_mixed_for_dim_0, matrix_for_the_first_or_last_axis],
     "power_iteration": [power_if_square],
     "spectral_norm_layer": [spectral_kept_signs, spectral_guard],

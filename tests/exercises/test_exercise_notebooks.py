@@ -18,6 +18,7 @@ LEADS = {
     "rms_norm": "train_digits(rms_norm, rms_norm_backward, (32,))",
     "weight_norm": "train_weights(weight_norm_init, weight_norm, weight_norm_backward)",
     "spectral_norm": "train_bounded(spectral_norm_layer, spectral_norm_backward)",
+    "divisive_norm": "train_divided(signed_divisive_norm, signed_divisive_norm_backward)",
 }
 BOOK = Path(__file__).parents[2] / "book" / "exercises"
 

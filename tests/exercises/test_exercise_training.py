@@ -16,6 +16,7 @@ import normcourse
 from normcourse.exercises import (
     train_bounded,
     train_digits,
+    train_divided,
     train_rescaled,
     train_weights,
     training,
@@ -378,3 +379,38 @@ def test_wrong_bounded_weights_are_seen():
     assert "nan (yours)" in table(nowhere)[1]
     assert "Write stub first." in repr(train_bounded(stub, BACKWARDS[0]))
     assert "it stopped" in train_bounded(LAYERS[0], lambda *_: None).title
+
+
+FORWARDS = exercise_solutions.RIGHT["signed_divisive_norm"]
+GRADIENTS = exercise_solutions.RIGHT["signed_divisive_norm_backward"]
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [*((forward, GRADIENTS[1]) for forward in FORWARDS), (FORWARDS[1], GRADIENTS[4])],
+)
+def test_division_evens_out_the_light(forward, backward):
+    report = train_divided(forward, backward)
+    losses, words = table(report)
+    assert report.state == "passed"
+    assert "step raw yours course 0" in words
+    np.testing.assert_array_equal(losses[:, 1], losses[:, 2])
+    assert losses[-1, 0] > 5 * losses[-1, 1]
+    raw, yours, courses = (int(p) for p, _ in re.findall(r"(\d+)% \((\w+)\)", words))
+    assert raw < yours - 4 == courses - 4
+
+
+def test_a_network_divided_wrongly_is_seen():
+    def pool_constant(dy, x, weight, bias, power):
+        _, *rest = GRADIENTS[1](dy, x, weight, bias, power)
+        return dy / (bias + x**2 @ weight.T) ** power, *rest
+
+    def transposed(x, weight, bias, power):
+        return FORWARDS[1](x, weight.T, bias, power)
+
+    for pair in ((FORWARDS[1], pool_constant), (transposed, GRADIENTS[1])):
+        report = train_divided(*pair)
+        assert report.state == "wrong"
+        assert "numbers of “yours” are not those of “course”" in table(report)[1]
+    assert "Write stub first." in repr(train_divided(FORWARDS[1], stub))
+    assert "it stopped" in train_divided(lambda *_: None, GRADIENTS[1]).title

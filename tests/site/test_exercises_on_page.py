@@ -21,6 +21,7 @@ from normcourse.exercises import (
     find,
     train_bounded,
     train_digits,
+    train_divided,
     train_rescaled,
     train_weights,
 )
@@ -41,6 +42,7 @@ TRAINED = {
         ["weight_norm_init", "weight_norm", "weight_norm_backward"],
     ),
     "spectral_norm": (train_bounded, ["spectral_norm_layer", "spectral_norm_backward"]),
+    "divisive_norm": (train_divided, ["signed_divisive_norm", "signed_divisive_norm_backward"]),
 }
 WRONG = """def batch_norm(x, weight, bias, eps=1e-5):
     mu = x.mean(0)
