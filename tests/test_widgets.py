@@ -8,6 +8,7 @@ import traitlets
 from normcourse.lab.playgrounds import (
     PLAYGROUNDS,
     batch_norm,
+    divisive_norm,
     geometry,
     layer_norm,
     sharing,
@@ -512,3 +513,43 @@ def test_the_walkthrough_of_spectral_norm_ends_where_autograd_does():
     assert errors[0] == pytest.approx(4 - 13**0.5)
     assert 0 < errors[1] < errors[0] / 100
     assert every["the limit"][1]["u"] == pytest.approx(np.array([2, 1]) / 5**0.5)
+
+
+# ---- the playground of divisive norm ---------------------------------------------------------
+
+
+def test_a_pool_of_all_keeps_the_width_and_one_of_itself_does_not():
+    widget = divisive_norm.playground()
+    for pool, stays in (("all 12", True), ("itself", False)):
+        tuning, *_, note = widget.picture(contrast=0.1, neighbours=pool)
+        now, full = (
+            divisive_norm.width(tuning.curves[name])
+            for name in ("at this contrast", "at contrast 1")
+        )
+        assert (full == pytest.approx(now, rel=0.01)) == stays
+        assert ("width of tuning stays" in note.text) == stays
+        np.testing.assert_allclose(
+            tuning.curves["at this contrast"].argmax(), len(divisive_norm.TURNS) // 2
+        )
+
+
+def test_a_lone_filter_reaches_half_at_sigma_whatever_the_exponent():
+    widget = divisive_norm.playground()
+    at = int(np.flatnonzero(np.isclose(divisive_norm.CONTRASTS, 0.3))[0])
+    for exponent in (1, 2, 4):
+        _, course, *_ = widget.picture(sigma=0.3, exponent=exponent, neighbours="itself")
+        assert course.curves["response"][at] == pytest.approx(0.5)
+
+
+def test_a_grating_across_suppresses_only_where_it_is_in_the_pool():
+    widget = divisive_norm.playground()
+    for pool, words in (("all 12", "50% less"), ("itself", "changes nothing")):
+        *_, note = widget.picture(neighbours=pool)
+        assert words in note.text
+
+
+def test_pools_lie_on_the_circle_of_orientations():
+    for name, size in (("itself", 1), ("3 filters", 3), ("7 filters", 7), ("all 12", 12)):
+        w = divisive_norm.pool(name)
+        np.testing.assert_array_equal(w.sum(1), size)
+        np.testing.assert_array_equal(w, w.T)

@@ -5,6 +5,7 @@ from functools import partial
 from normcourse.lab.playgrounds import (
     axes,
     batch_norm,
+    divisive_norm,
     geometry,
     group_norm,
     instance_norm,
@@ -43,4 +44,5 @@ PLAYGROUNDS = {
     "sharing_rms_norm": partial(sharing.playground, "rms_norm"),
     "spectral_norm": spectral_norm.playground,
     "spectral_norm_walkthrough": spectral_norm.walkthrough,
+    "divisive_norm": divisive_norm.playground,
 }
