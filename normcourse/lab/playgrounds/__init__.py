@@ -13,6 +13,7 @@ from normcourse.lab.playgrounds import (
     rms_norm,
     sharing,
     spectral_norm,
+    switchable_norm,
     walkthrough,
     weight_norm,
     why_normalize,
@@ -43,4 +44,5 @@ PLAYGROUNDS = {
     "sharing_rms_norm": partial(sharing.playground, "rms_norm"),
     "spectral_norm": spectral_norm.playground,
     "spectral_norm_walkthrough": spectral_norm.walkthrough,
+    "switchable_norm": switchable_norm.playground,
 }
