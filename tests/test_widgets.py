@@ -5,6 +5,7 @@ import pytest
 import torch
 import traitlets
 
+import normcourse
 from normcourse.lab.playgrounds import (
     PLAYGROUNDS,
     batch_norm,
@@ -13,6 +14,7 @@ from normcourse.lab.playgrounds import (
     layer_norm,
     sharing,
     spectral_norm,
+    switchable_norm,
     walkthrough,
     weight_norm,
 )
@@ -553,3 +555,63 @@ def test_pools_lie_on_the_circle_of_orientations():
         w = divisive_norm.pool(name)
         np.testing.assert_array_equal(w.sum(1), size)
         np.testing.assert_array_equal(w, w.T)
+
+
+# ---- the playground of switchable norm -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"),
+    [
+        ("instance", normcourse.instance_norm),
+        ("layer", lambda x: normcourse.layer_norm(x, x.shape[1:])),
+        ("batch", normcourse.batch_norm),
+    ],
+)
+def test_a_corner_of_the_triangle_is_its_technique(name, norm):
+    (corner,) = (i for i, s in enumerate(switchable_norm.STOPS) if switchable_norm.text(s) == name)
+    widget = switchable_norm.playground()
+    *_, before, after, statistics, spreads, note = widget.picture(means=corner, variances=corner)
+    x = switchable_norm.block()
+    np.testing.assert_array_equal(before.values, x.reshape(4, -1))
+    np.testing.assert_allclose(after.values, norm(x).reshape(4, -1), atol=1e-12)
+    assert statistics.rows["mixed"] == pytest.approx(statistics.rows[name])
+    assert f"this is {name} norm" in note.text
+    first = after.groups == after.groups[0, 0]  # what shares the statistic of the first number
+    assert first.sum() == {"instance": 4, "layer": 16, "batch": 16}[name]
+    gone = {"instance": (0, 1), "layer": (0,), "batch": (1,)}[name]
+    found = list(spreads.rows.values())
+    assert [k for k in (0, 1) if found[k][1] == 0] == list(gone)
+
+
+def test_the_walk_through_the_triangle_goes_from_neighbour_to_neighbour():
+    steps = np.diff(switchable_norm.STOPS, axis=0)
+    np.testing.assert_allclose(np.abs(steps).sum(1), 2 / 3)
+    assert len({tuple(np.rint(3 * s)) for s in switchable_norm.STOPS}) == 10
+    np.testing.assert_allclose(switchable_norm.STOPS.sum(1), 1)
+    widget = switchable_norm.playground()
+    assert widget.means == widget.variances == switchable_norm.EQUAL
+    widget.means = 0.5  # live, between two stops
+    assert widget.picture()[0].arrows["μ"][1] == pytest.approx((0, 0.75), abs=0.5)
+    np.testing.assert_allclose(switchable_norm.shares(0.5), [5 / 6, 1 / 6, 0])
+
+
+def test_a_point_is_dragged_to_where_it_is_drawn():
+    means, variances, *_ = switchable_norm.playground().picture(means=3.0, variances=8.0)
+    for panel, name, control, at in (
+        (means, "μ", "means", 3),
+        (variances, "σ²", "variances", 8),
+    ):
+        ((index, found, places),) = panel.spec()["handles"]
+        assert (index, found) == (0, control)
+        assert dict(places)[at] == pytest.approx(panel.arrows[name][1])
+        assert len(places) == len(switchable_norm.STOPS)
+
+
+def test_with_one_sample_the_batch_is_the_instance():
+    widget = switchable_norm.playground()
+    pair = [widget.picture(batch_size=1, means=m, variances=m) for m in (0.0, 9.0)]
+    np.testing.assert_allclose(pair[0][3].values, pair[1][3].values, atol=1e-12)
+    rows = pair[0][4].rows
+    assert rows["instance"] == pytest.approx(rows["batch"])
+    assert "two corners are one" in pair[0][-1].text

@@ -211,8 +211,9 @@ class Arrows:
         radius: of a circle around the origin.
         removed: (start, end) of a dashed line.
         colours: name -> css colour, the accent where missing.
-        handles: name -> (control of the angle in degrees, control of the length or None). The end
-            of the arrow is dragged, and the nearest stored setting is shown.
+        handles: name -> (control of the angle in degrees, control of the length or None), or
+            (control, [(value, point of the plane), ...]). The end of the arrow is dragged, and
+            the nearest stored setting is shown.
         outline: (points, 2) of a closed line behind the arrows, such as what a matrix makes of a
             circle.
     """

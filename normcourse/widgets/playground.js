@@ -203,6 +203,11 @@ function arrows(spec, choose) {
       const [index, angle, length] = spec.handles[k];
       const x = ((event.clientX - box.left) / box.width - 0.5) * 2 * spec.limit - starts[index][0];
       const y = (0.5 - (event.clientY - box.top) / box.height) * 2 * spec.limit - starts[index][1];
+      if (Array.isArray(length)) { // the place of each value
+        const places = new Map(length);
+        choose(angle, (value) => Math.hypot(places.get(value)[0] - x, places.get(value)[1] - y));
+        return;
+      }
       const degrees = (Math.atan2(y, x) * 180) / Math.PI;
       choose(angle, (value) => Math.abs(((value - degrees + 540) % 360) - 180));
       if (length) choose(length, (value) => Math.abs(value - Math.hypot(x, y)));

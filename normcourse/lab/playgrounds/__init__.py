@@ -14,6 +14,7 @@ from normcourse.lab.playgrounds import (
     rms_norm,
     sharing,
     spectral_norm,
+    switchable_norm,
     walkthrough,
     weight_norm,
     why_normalize,
@@ -45,4 +46,5 @@ PLAYGROUNDS = {
     "spectral_norm": spectral_norm.playground,
     "spectral_norm_walkthrough": spectral_norm.walkthrough,
     "divisive_norm": divisive_norm.playground,
+    "switchable_norm": switchable_norm.playground,
 }
