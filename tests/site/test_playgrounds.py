@@ -239,6 +239,27 @@ def test_a_click_picks_a_number(open_page, widgets, path, key):
         assert_drawn(panel, drawn)
 
 
+def test_a_point_of_a_triangle_is_dragged(open_page, widgets):
+    page, widget = open_page("book/adaptive/switchable_norm.html"), widgets("switchable_norm")
+    root = locate(page, widget)
+    handle = root.locator(".nc-panel-arrows .nc-handle").first
+    handle.scroll_into_view_if_needed()
+    box = root.locator(".nc-panel-arrows svg").first.bounding_box()
+    for stop in (9, 0, 7):  # the batch corner, the instance corner, an edge
+        means, *_ = panels = widget.picture(means=float(stop))
+        start, end = handle.bounding_box(), means.arrows["μ"][1]
+        page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(
+            box["x"] + box["width"] * (0.5 + 0.5 * end[0] / means.limit),
+            box["y"] + box["height"] * (0.5 - 0.5 * end[1] / means.limit),
+            steps=5,
+        )
+        page.mouse.up()
+        for panel, drawn in zip(panels, read(root), strict=True):
+            assert_drawn(panel, drawn)
+
+
 TIME_EVERY_MOVE = """root => {
   const moves = [];
   for (const slider of root.querySelectorAll('input[type=range]'))

@@ -36,6 +36,8 @@ CHAPTERS = (
     "activations/rms_norm",
     "weights/weight_norm",
     "weights/spectral_norm",
+    "adaptive/divisive_norm",
+    "adaptive/switchable_norm",
 )
 
 
