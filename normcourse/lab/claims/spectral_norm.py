@@ -14,7 +14,11 @@ SCALE = 8.0
 CLIPS = (0.1, 0.3, 1.0)
 LOOKS = 8
 NONE, UNSCALED, SPECTRAL = "no bound", "spectral norm, scale 1", "spectral norm"
-CLIPPED = {f"clipped at {c:g}": c for c in CLIPS}
+CLIPPED = {  # name -> (threshold, factor on the logits, which spectral norm has, too)
+    f"clipped at {c:g}{f', logits × {s:g}' if s > 1 else ''}": (c, s)
+    for s in (1.0, SCALE)
+    for c in CLIPS
+}
 BINS = 20
 
 
@@ -22,7 +26,7 @@ def variants():
     """name -> :class:`normcourse.lab.gan.Variant`."""
     from normcourse.lab.gan import Variant
 
-    clipped = {name: Variant(clip=c) for name, c in CLIPPED.items()}
+    clipped = {name: Variant(clip=c, scale=s) for name, (c, s) in CLIPPED.items()}
     free = {NONE: Variant(), SPECTRAL: Variant(True, scale=SCALE), UNSCALED: Variant(True)}
     return free | clipped
 
@@ -56,7 +60,8 @@ def gan(seed, steps=1500, looks=LOOKS):
         },
     }
     modes, largest = found["modes"], found["gradient"]
-    found["gained"] = modes[SPECTRAL] - modes[NONE]
+    scaled = {f"logits × {SCALE:g}": SPECTRAL, "logits × 1": UNSCALED}
+    found["gained"] = {scale: modes[name] - modes[NONE] for scale, name in scaled.items()}
     found["over clipping"] = modes[SPECTRAL] - max(modes[name] for name in CLIPPED)
     found["of the bound"] = largest[SPECTRAL] / SCALE
     weights = dict(zip(every, zip(*game.weights(), strict=True), strict=True))
@@ -66,7 +71,7 @@ def gan(seed, steps=1500, looks=LOOKS):
         )
         found["at the limit"] = {
             name: float((weights[name][1].abs() >= 0.999 * c).double().mean())
-            for name, c in CLIPPED.items()
+            for name, (c, _) in CLIPPED.items()
         }
         found["weights"] = {}
         for name in (NONE, SPECTRAL, "clipped at 0.1"):
@@ -191,8 +196,8 @@ GAN = Experiment(
     gan,
     "Ring of eight Gaussians of std 0.1 on a circle of radius 2; generator 8-64-64-2, "
     "discriminator 2-64-64-1, logistic losses, 1500 steps of Adam at 0.001 each, batches of 64. "
-    "Spectral norm: logit = 8 x output, a scale chosen on seed 0. Clipping: each run has the "
-    "threshold that suits it best of 0.1, 0.3 and 1. A mode is held with 2 % of the points within "
+    "Spectral norm: logit = 8 x output, a scale chosen on seed 0. Clipping: each run has what suits "
+    "it best of the thresholds 0.1, 0.3 and 1 and of the same two scales. A mode is held with 2 % of the points within "
     "3 std.",
     GAN_SEEDS,
     study="spectral_norm_gan",
