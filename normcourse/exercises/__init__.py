@@ -10,6 +10,7 @@
     restyle(adaptive_instance_norm)
     train_bounded(spectral_norm_layer, spectral_norm_backward)
     train_divided(signed_divisive_norm, signed_divisive_norm_backward)
+    train_switched(switchable_norm, shares_backward, switchable_norm_inference)
 
 One exercise is one record (:mod:`~normcourse.exercises.record`), read by ``check`` in a notebook,
 by pytest and by ``python -m normcourse.exercises``, which grades a learner's file.
@@ -24,6 +25,7 @@ from normcourse.exercises.training import (
     train_digits,
     train_divided,
     train_rescaled,
+    train_switched,
     train_weights,
 )
 
@@ -43,6 +45,7 @@ __all__ = [
     "train_digits",
     "train_divided",
     "train_rescaled",
+    "train_switched",
     "train_weights",
 ]
 

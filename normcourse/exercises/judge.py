@@ -296,17 +296,21 @@ def _arrays(exercise, value, expected):
 
 def _other_order(exercise, values, expected):
     """The finding that all results are right but stand in another order, if so."""
-    for order in itertools.permutations(range(len(values))):
-        pairs = [(_array("", values[i], e)[0], e) for i, e in zip(order, expected, strict=True)]
-        if order != tuple(range(len(values))) and all(
-            array is not None and agrees(array, e, 1e-3).all() for array, e in pairs
-        ):
+    places = range(len(values))
+    fits = [[_close_to(value, e) for e in expected] for value in values]
+    for order in itertools.permutations(places):
+        if order != (*places,) and all(fits[i][k] for k, i in enumerate(order)):
             wanted = ", ".join(exercise.returns)
             return Finding(
                 "results in another order",
                 f"The results are right, in the wrong order: return {wanted}.",
             )
     return None
+
+
+def _close_to(value, expected):
+    array, _ = _array("", value, expected)
+    return array is not None and agrees(array, expected, 1e-3).all()
 
 
 def _array(name, value, expected):

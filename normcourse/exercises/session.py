@@ -13,6 +13,7 @@ from normcourse.exercises import (
     rescaling,
     rms_norm,
     spectral_norm,
+    switchable_norm,
     weight_norm,
 )
 from normcourse.exercises.display import Report, Section, Table
@@ -31,6 +32,7 @@ EXERCISES = {
     "weight_norm": weight_norm.EXERCISES,
     "spectral_norm": spectral_norm.EXERCISES,
     "divisive_norm": divisive_norm.EXERCISES,
+    "switchable_norm": switchable_norm.EXERCISES,
 }
 
 MOST_ENTRIES = 6  # of a wrong result that are listed

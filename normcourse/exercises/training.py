@@ -14,7 +14,14 @@ from normcourse.exercises.display import Report, Section, Table
 from normcourse.exercises.judge import told, where
 from normcourse.exercises.weight_norm import WEIGHT_NORM_INIT
 
-__all__ = ["train_bounded", "train_digits", "train_divided", "train_rescaled", "train_weights"]
+__all__ = [
+    "train_bounded",
+    "train_digits",
+    "train_divided",
+    "train_rescaled",
+    "train_switched",
+    "train_weights",
+]
 
 HIDDEN, BATCH, RATE, STEPS, EVERY, EPS = 32, 64, 0.5, 200, 40, 1e-5  # of the network
 BOUNDED_RATE = 0.2  # smaller than RATE: W shall not move far between two steps of power iteration
@@ -25,6 +32,8 @@ WEIGHT_STD, WEIGHT_RATE = 0.05, 0.02
 # Of the network whose hidden units divide one another: its bias, the least it may become, the
 # weakest light, and by how much the pool and its bias learn more slowly than RATE.
 POOL_BIAS, LEAST_BIAS, WEAKEST, POOL_SLOWER, BIAS_SLOWER = 1e-3, 1e-4, 0.02, 10, 1e4
+# Of the convolution; both rates shrink with the root of the batch, whose gradients are noisier.
+FILTERS, FEW, SWITCHED_RATE, SHARES_RATE = 8, 4, 0.2, 1.0
 
 
 def train_digits(forward, backward, *more):
@@ -194,6 +203,53 @@ def train_divided(forward, backward):
     return _report(title, "step", steps, columns, (forward, backward))
 
 
+def train_switched(forward, shares_backward, inference):
+    """Train a convolution, the learner's norm, ReLU and a linear layer on the digits.
+
+    The shares are learned by the learner's gradients, all else by the course's. Beside it trains
+    the same network with the course's functions alone.
+
+    Args:
+        forward: ``switchable_norm(x, mean_weight, var_weight, weight, bias, eps)``.
+        shares_backward: ``shares_backward(dy, x, mean_weight, var_weight, weight, eps)`` ->
+            (dmean_weight, dvar_weight).
+        inference: ``switchable_norm_inference(x, running_mean, running_var, mean_weight,
+            var_weight, weight, bias, eps)``, for the test set.
+
+    Returns:
+        Report: losses on the way, digits of the test set that are read right, and the shares at the
+        end: of batches of 64 and of 4.
+    """
+    shares, few = [], []
+
+    def columns(digits):
+        yours = forward, shares_backward, inference
+        losses, accuracy, mixed = _train_switched(digits, BATCH, *yours)
+        shares.append((f"batch {BATCH}", mixed))
+        _, right, mixed = _train_switched(digits, FEW, *yours)
+        shares.append((f"batch {FEW}", mixed))
+        few.append(right)
+        yield "yours", (losses, accuracy)
+        course = normcourse.switchable_norm, _shares_backward, normcourse.switchable_norm_inference
+        yield "course", _train_switched(digits, BATCH, *course)[:2]
+
+    def more():
+        rows = tuple(
+            (batch, of, *(f"{share:.2f}" for share in parts))
+            for batch, mixed in shares
+            for of, parts in zip(("means", "variances"), mixed, strict=True)
+        )
+        return (
+            f"With your functions and batches of {FEW}: {few[0]:.0%}. Your shares, all 1/3 at the "
+            "start, are at the end:",
+            Table(("", "of the", "instance", "layer", "batch"), rows),
+        )
+
+    title = "Your functions, and shares that are learned"
+    steps = range(0, STEPS + 1, EVERY)
+    return _report(title, "step", steps, columns, (forward, shares_backward, inference), more)
+
+
 def _report(title, unit, steps, columns, functions, more=tuple):
     """The report of a training.
 
@@ -309,7 +365,7 @@ def _same_elsewhere(name):
     return "torch", (forward, backward)
 
 
-def _descend(digits, rng, forward, learn):
+def _descend(digits, rng, forward, learn, batch=BATCH):
     """(losses at every EVERY steps, accuracy on the test set as one batch).
 
     Args:
@@ -319,7 +375,7 @@ def _descend(digits, rng, forward, learn):
     (x, y), (x_test, y_test) = digits
     losses = []
     for step in range(STEPS + 1):
-        rows = rng.choice(len(x), BATCH, replace=False)
+        rows = rng.choice(len(x), batch, replace=False)
         scores, kept = forward(x[rows], True)
         loss, dscores = _cross_entropy(scores, y[rows])
         if step % EVERY == 0:
@@ -490,6 +546,48 @@ def _train_divided(digits, forward, backward):
         )
 
     return _descend(digits, rng, through, learn)
+
+
+def _shares_backward(dy, x, mean_weight, var_weight, weight, eps):
+    return normcourse.switchable_norm_backward(dy, x, mean_weight, var_weight, weight, eps=eps)[1:3]
+
+
+def _train_switched(digits, batch, forward, shares_backward, inference):
+    """What :func:`_descend` returns, and the shares of means and of variances at the end."""
+    rng, rate = np.random.default_rng(0), SWITCHED_RATE * (batch / BATCH) ** 0.5
+    kernel = rng.normal(0, (2 / 9) ** 0.5, (9, FILTERS))
+    last = rng.normal(0, (1 / (36 * FILTERS)) ** 0.5, (36 * FILTERS, 10))
+    affine, logits = [np.ones(FILTERS), np.zeros(FILTERS)], [np.zeros(3), np.zeros(3)]
+    running = [np.zeros(FILTERS), np.ones(FILTERS)]
+
+    def through(images, training):
+        images = images.reshape(-1, 8, 8)
+        windows = np.lib.stride_tricks.sliding_window_view(images, (3, 3), (1, 2))
+        patches = windows.reshape(len(images), 36, 9)
+        x = np.swapaxes(patches @ kernel, 1, 2)
+        if training:
+            running[:] = normcourse.update_running_statistics(*running, x, 0.1)
+            y = forward(x, *logits, *affine, EPS)
+        else:
+            y = inference(x, *running, *logits, *affine, EPS)
+        active = np.maximum(np.asarray(y), 0).reshape(len(images), -1)
+        return active @ last, (patches, x, active)
+
+    def learn(dscores, kept):
+        nonlocal kernel, last
+        patches, x, active = kept
+        dy = ((dscores @ last.T) * (active > 0)).reshape(x.shape)
+        dlogits = shares_backward(dy, x, *logits, affine[0], EPS)
+        dx, _, _, *daffine = normcourse.switchable_norm_backward(dy, x, *logits, *affine, EPS)
+        kernel = kernel - rate * np.tensordot(patches, dx, ((0, 1), (0, 2)))
+        last = last - rate * active.T @ dscores
+        affine[:] = [p - rate * dp for p, dp in zip(affine, daffine, strict=True)]
+        step = SHARES_RATE * (batch / BATCH) ** 0.5
+        logits[:] = [p - step * np.asarray(dp) for p, dp in zip(logits, dlogits, strict=True)]
+
+    losses, accuracy = _descend(digits, rng, through, learn, batch)
+    powers = [np.exp(p - p.max()) for p in logits]
+    return losses, accuracy, [power / power.sum() for power in powers]
 
 
 def _unit(a):

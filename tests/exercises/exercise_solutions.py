@@ -171,6 +171,210 @@ def layer_torch(x, running_mean, running_var, weight, bias, training, momentum, 
     return F.batch_norm(x, mean, var, weight, bias, training, momentum, eps), mean, var
 
 
+# --- switchable_norm: right ---------------------------------------------------------------------
+
+
+def three_from_one_pass(x):
+    flat = x.reshape(x.shape[0], x.shape[1], -1)
+    mean = flat.mean(2)
+    var = ((flat - mean[:, :, None]) ** 2).mean(2)
+    found = [(mean, var)]
+    for axis in (1, 0):
+        center = mean.mean(axis, keepdims=True)
+        found.append((center, (var + (mean - center) ** 2).mean(axis, keepdims=True)))
+    means, variances = zip(*found, strict=True)
+    return *means, *variances
+
+
+def three_directly(x):
+    """Each from x itself, with a pass of its own."""
+    rest = tuple(range(2, x.ndim))
+    shapes = (x.shape[0], x.shape[1]), (x.shape[0], 1), (1, x.shape[1])
+    axes = rest, (1, *rest), (0, *rest)
+    means = [x.mean(a).reshape(shape) for a, shape in zip(axes, shapes, strict=True)]
+    return *means, *(x.var(a).reshape(shape) for a, shape in zip(axes, shapes, strict=True))
+
+
+def three_loops(x):
+    n, c = x.shape[:2]
+    means, variances = np.zeros((n, c), x.dtype), np.zeros((n, c), x.dtype)
+    for i in range(n):
+        for j in range(c):
+            values = [float(v) for v in np.ravel(x[i, j])]
+            mean = math.fsum(values) / len(values)
+            means[i, j] = mean
+            variances[i, j] = math.fsum((v - mean) ** 2 for v in values) / len(values)
+    layer = np.array([[math.fsum(row) / c] for row in means], x.dtype)
+    batch = np.array([[math.fsum(column) / n for column in means.T]], x.dtype)
+    var_layer = variances.mean(1, keepdims=True) + means.var(1, keepdims=True)
+    var_batch = variances.mean(0, keepdims=True) + means.var(0, keepdims=True)
+    return means, layer, batch, variances, var_layer, var_batch
+
+
+def three_einsum(x):
+    flat = x.reshape(*x.shape[:2], -1)
+    n, c, count = flat.shape
+    mean = np.einsum("ncl->nc", flat) / count
+    apart = flat - mean[..., None]
+    var = np.einsum("ncl,ncl->nc", apart, apart) / count
+    layer, batch = np.einsum("nc->n", mean)[:, None] / c, np.einsum("nc->c", mean)[None] / n
+    of_layer, of_batch = var + (mean - layer) ** 2, var + (mean - batch) ** 2
+    return (
+        mean,
+        layer,
+        batch,
+        var,
+        np.einsum("nc->n", of_layer)[:, None] / c,
+        np.einsum("nc->c", of_batch)[None] / n,
+    )
+
+
+def three_torch(x):
+    (x,) = tensors(x)
+    flat = x.flatten(2) if x.ndim > 2 else x[:, :, None]
+    pairs = [torch.var_mean(flat, a, correction=0, keepdim=True) for a in (2, (1, 2), (0, 2))]
+    return *(mean[..., 0] for _, mean in pairs), *(var[..., 0] for var, _ in pairs)
+
+
+def three_in_float64(x):
+    """E[x^2] - E[x]^2 where it has digits enough."""
+    flat = x.astype(np.float64).reshape(*x.shape[:2], -1)
+    mean, square = flat.mean(2), (flat**2).mean(2)
+    means = mean, mean.mean(1, keepdims=True), mean.mean(0, keepdims=True)
+    squares = square, square.mean(1, keepdims=True), square.mean(0, keepdims=True)
+    found = *means, *(np.maximum(s - m**2, 0) for s, m in zip(squares, means, strict=True))
+    return tuple(a.astype(x.dtype) for a in found)
+
+
+def sn_float32(x, mean_weight, var_weight, weight, bias, eps):
+    w, v = (np.exp(a) / np.exp(a).sum() for a in (mean_weight, var_weight))
+    axes = tuple(range(2, x.ndim)), tuple(range(1, x.ndim)), (0, *range(2, x.ndim))
+    mean = sum(share * x.mean(a, keepdims=True) for share, a in zip(w, axes, strict=True))
+    var = sum(share * x.var(a, keepdims=True) for share, a in zip(v, axes, strict=True))
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    xhat = (x - mean) / np.sqrt(var + np.float32(eps))
+    return weight.reshape(shape) * xhat + bias.reshape(shape)
+
+
+def sn_from_one_pass(x, mean_weight, var_weight, weight, bias, eps):
+    n, c = x.shape[:2]
+    w = np.exp(mean_weight - mean_weight.max())
+    v = np.exp(var_weight - var_weight.max())
+    w, v = w / w.sum(), v / v.sum()
+    *means, var_in, var_ln, var_bn = three_from_one_pass(x)
+    mean = w[0] * means[0] + w[1] * means[1] + w[2] * means[2]
+    var = v[0] * var_in + v[1] * var_ln + v[2] * var_bn
+    flat = x.reshape(n, c, -1)
+    y = (flat - mean[:, :, None]) / np.sqrt(var + eps)[:, :, None]
+    return (weight[:, None] * y + bias[:, None]).astype(x.dtype).reshape(x.shape)
+
+
+def sn_folded(x, mean_weight, var_weight, weight, bias, eps):
+    """a x + b, with a and b for each instance."""
+    w, v = np.exp(mean_weight), np.exp(var_weight)
+    found = three_einsum(x)
+    mean = np.einsum("k,knc->nc", w / w.sum(), np.stack([0 * found[0] + m for m in found[:3]]))
+    var = np.einsum("k,knc->nc", v / v.sum(), np.stack([0 * found[0] + m for m in found[3:]]))
+    scale = weight / np.sqrt(var + eps)
+    shift = bias - scale * mean
+    shape = (*x.shape[:2], *[1] * (x.ndim - 2))
+    return scale.reshape(shape) * x + shift.reshape(shape)
+
+
+def sn_loops(x, mean_weight, var_weight, weight, bias, eps):
+    w = [math.exp(a) for a in mean_weight]
+    v = [math.exp(a) for a in var_weight]
+    w, v = [a / sum(w) for a in w], [a / sum(v) for a in v]
+    y = np.empty_like(x)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            groups = x[i, j], x[i], x[:, j]
+            mean = sum(a * float(g.astype(float).mean()) for a, g in zip(w, groups, strict=True))
+            var = sum(a * float(g.astype(float).var()) for a, g in zip(v, groups, strict=True))
+            y[i, j] = weight[j] * (x[i, j] - mean) / math.sqrt(var + eps) + bias[j]
+    return y
+
+
+def sn_torch(x, mean_weight, var_weight, weight, bias, eps):
+    return normcourse.switchable_norm(*tensors(x, mean_weight, var_weight, weight, bias), eps)
+
+
+def shares_step_by_step(dy, x, mean_weight, var_weight, weight, eps):
+    w, v = (np.exp(a) / np.exp(a).sum() for a in (mean_weight, var_weight))
+    axes = tuple(range(2, x.ndim)), tuple(range(1, x.ndim)), (0, *range(2, x.ndim))
+    means = [x.mean(a, keepdims=True) for a in axes]
+    variances = [x.var(a, keepdims=True) for a in axes]
+    mean = w[0] * means[0] + w[1] * means[1] + w[2] * means[2]
+    var = v[0] * variances[0] + v[1] * variances[1] + v[2] * variances[2]
+    g = dy * weight.reshape((1, -1) + (1,) * (x.ndim - 2))
+    dmean = -g * (var + eps) ** -0.5
+    dvar = -g * (x - mean) * (var + eps) ** -1.5 / 2
+    dw = np.array([(dmean * m).sum() for m in means], x.dtype)
+    dv = np.array([(dvar * s).sum() for s in variances], x.dtype)
+    return w * (dw - (w * dw).sum()), v * (dv - (v * dv).sum())
+
+
+def shares_jacobian(dy, x, mean_weight, var_weight, weight, eps):
+    """By the Jacobian of the softmax, and with statistics that are expanded."""
+    w, v = np.exp(mean_weight), np.exp(var_weight)
+    w, v = w / w.sum(), v / v.sum()
+    found = [0 * x.reshape(*x.shape[:2], -1)[..., 0] + a for a in three_from_one_pass(x)]
+    means, variances = np.stack(found[:3]), np.stack(found[3:])
+    flat, gradient = (a.reshape(*x.shape[:2], -1) for a in (x, dy))
+    r = 1 / np.sqrt(np.tensordot(v, variances, 1) + eps)
+    centered = flat - np.tensordot(w, means, 1)[..., None]
+    g = weight[:, None] * gradient
+    to_mean = -(g.sum(2) * r)
+    to_var = -0.5 * (g * centered).sum(2) * r**3
+    dw, dv = (means * to_mean).sum((1, 2)), (variances * to_var).sum((1, 2))
+    return (np.diag(w) - np.outer(w, w)) @ dw, (np.diag(v) - np.outer(v, v)) @ dv
+
+
+def shares_package(dy, x, mean_weight, var_weight, weight, eps):
+    backward = normcourse.switchable_norm_backward
+    return backward(dy, x, mean_weight, var_weight, weight, None, eps)[1:3]
+
+
+def shares_autograd(dy, x, mean_weight, var_weight, weight, eps):
+    dy, x, mean_weight, var_weight, weight = tensors(dy, x, mean_weight, var_weight, weight)
+    logits = mean_weight.requires_grad_(), var_weight.requires_grad_()
+    y = normcourse.switchable_norm(x, *logits, weight, None, eps)
+    return torch.autograd.grad(y, logits, dy)
+
+
+def sni_float32(x, running_mean, running_var, mean_weight, var_weight, weight, bias, eps):
+    w, v = (np.exp(a) / np.exp(a).sum() for a in (mean_weight, var_weight))
+    axes = tuple(range(2, x.ndim)), tuple(range(1, x.ndim))
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    means = [*(x.mean(a, keepdims=True) for a in axes), running_mean.reshape(shape)]
+    variances = [*(x.var(a, keepdims=True) for a in axes), running_var.reshape(shape)]
+    mean = sum(share * m for share, m in zip(w, means, strict=True))
+    var = sum(share * s for share, s in zip(v, variances, strict=True))
+    return weight.reshape(shape) * (x - mean) / np.sqrt(var + eps) + bias.reshape(shape)
+
+
+def sni_folded(x, running_mean, running_var, mean_weight, var_weight, weight, bias, eps):
+    w, v = np.exp(mean_weight), np.exp(var_weight)
+    w, v = w / w.sum(), v / v.sum()
+    mean_in, mean_ln, _, var_in, var_ln, _ = three_from_one_pass(x)
+    mean = w[0] * mean_in + w[1] * mean_ln + w[2] * running_mean
+    var = v[0] * var_in + v[1] * var_ln + v[2] * running_var
+    scale = weight / np.sqrt(var + eps)
+    shape = (*x.shape[:2], *[1] * (x.ndim - 2))
+    return scale.reshape(shape) * x + (bias - scale * mean).reshape(shape)
+
+
+def sni_by_sample(x, running_mean, running_var, mean_weight, var_weight, weight, bias, eps):
+    """One sample after the other."""
+    arguments = running_mean, running_var, mean_weight, var_weight, weight, bias, eps
+    return np.concatenate([sni_float32(x[i : i + 1], *arguments) for i in range(len(x))])
+
+
+def sni_torch(x, *arguments):
+    *arrays, eps = arguments
+    return normcourse.switchable_norm_inference(*tensors(x, *arrays), eps)
+
+
 # --- spectral_norm: right -----------------------------------------------------------------------
 
 
@@ -1054,6 +1258,30 @@ RIGHT = {
         gdnb_jacobian,
         gdnb_step_by_step,
     ],
+    "three_statistics": [
+        three_from_one_pass,
+        three_directly,
+        three_loops,
+        three_einsum,
+        three_torch,
+        three_in_float64,
+    ],
+    "switchable_norm": [
+        normcourse.switchable_norm,
+        sn_float32,
+        sn_from_one_pass,
+        sn_folded,
+        sn_loops,
+        sn_torch,
+    ],
+    "shares_backward": [shares_step_by_step, shares_jacobian, shares_package, shares_autograd],
+    "switchable_norm_inference": [
+        normcourse.switchable_norm_inference,
+        sni_float32,
+        sni_folded,
+        sni_by_sample,
+        sni_torch,
+    ],
     "update_running_statistics": [
         normcourse.update_running_statistics,
         update_torch,
@@ -1459,6 +1687,40 @@ def gdnb_wide_guard(dy, x, weight, bias, power):
     return (dx if abs(x).max() > 1e-3 else dy), *rest
 
 
+def three_for_equal_spreads(x):
+    """The batch's variance as if the samples' means were those of two."""
+    found = three_from_one_pass(x)[:-1]
+    mean = found[0]
+    return *found, found[3].mean(0, keepdims=True) + (np.ptp(mean, 0, keepdims=True) / 2) ** 2
+
+
+def sn_relative_eps(x, mean_weight, var_weight, weight, bias, eps):
+    return sn_float32(x, mean_weight, var_weight, weight, bias, eps * x.var())
+
+
+def sn_power(x, mean_weight, var_weight, weight, bias, eps):
+    """Shares as powers of 2."""
+    return sn_float32(x, np.log(2) * mean_weight, np.log(2) * var_weight, weight, bias, eps)
+
+
+def shares_relative_eps(dy, x, mean_weight, var_weight, weight, eps):
+    return shares_step_by_step(dy, x, mean_weight, var_weight, weight, eps * x.var())
+
+
+def sni_batch_if_several(x, running_mean, running_var, *arguments):
+    """The batch's own statistics where there are several samples."""
+    if len(x) == 1:
+        return sni_float32(x, running_mean, running_var, *arguments)
+    return sn_float32(x, *arguments)
+
+
+def sni_nothing_for_one(x, running_mean, running_var, *arguments):
+    """The running statistics only where there are several samples."""
+    if len(x) > 1:
+        return sni_float32(x, running_mean, running_var, *arguments)
+    return sn_float32(x, *arguments)
+
+
 WRONG = {
     "divisive_norm": [
         dn_clipped,
@@ -1486,6 +1748,29 @@ WRONG = {
         only(gdnb_rows, {2, 4}),
         only(gdnb_rows, {2, 3}),
         only(gdnb_rows, {3, 4}),
+    ],
+    "three_statistics": [
+        three_for_equal_spreads,
+        only(three_from_one_pass, {3, 4}),
+        only(three_from_one_pass, {2, 3}),
+    ],
+    "switchable_norm": [
+        sn_relative_eps,
+        sn_power,
+        only(sn_float32, {3, 4}),
+        only(sn_float32, {2, 3}),
+    ],
+    "shares_backward": [
+        shares_relative_eps,
+        only(shares_step_by_step, {3, 4}),
+        only(shares_step_by_step, {2, 4}),
+        only(shares_step_by_step, {2, 3}),
+    ],
+    "switchable_norm_inference": [
+        sni_batch_if_several,
+        sni_nothing_for_one,
+        only(sni_float32, {3, 4}),
+        only(sni_float32, {2, 3}),
     ],
     "as_matrix": [matrix_mixed_for_dim_0, matrix_for_the_first_or_last_axis],
     "power_iteration": [power_if_square],

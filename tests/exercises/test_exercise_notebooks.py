@@ -19,6 +19,9 @@ LEADS = {
     "weight_norm": "train_weights(weight_norm_init, weight_norm, weight_norm_backward)",
     "spectral_norm": "train_bounded(spectral_norm_layer, spectral_norm_backward)",
     "divisive_norm": "train_divided(signed_divisive_norm, signed_divisive_norm_backward)",
+    "switchable_norm": (
+        "train_switched(switchable_norm, shares_backward, switchable_norm_inference)"
+    ),
 }
 BOOK = Path(__file__).parents[2] / "book" / "exercises"
 

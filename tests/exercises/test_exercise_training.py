@@ -18,6 +18,7 @@ from normcourse.exercises import (
     train_digits,
     train_divided,
     train_rescaled,
+    train_switched,
     train_weights,
     training,
 )
@@ -414,3 +415,32 @@ def test_a_network_divided_wrongly_is_seen():
         assert "numbers of “yours” are not those of “course”" in table(report)[1]
     assert "Write stub first." in repr(train_divided(FORWARDS[1], stub))
     assert "it stopped" in train_divided(lambda *_: None, GRADIENTS[1]).title
+
+
+MIXTURES = exercise_solutions.RIGHT["switchable_norm"]
+SHARES = exercise_solutions.RIGHT["shares_backward"]
+EVALUATIONS = exercise_solutions.RIGHT["switchable_norm_inference"]
+
+
+@pytest.mark.parametrize("functions", [(1, 0, 1), (2, 2, 4)])
+def test_shares_are_learned_as_by_the_course(functions):
+    report = train_switched(
+        *(right[i] for right, i in zip((MIXTURES, SHARES, EVALUATIONS), functions, strict=True))
+    )
+    losses, words = table(report)
+    assert report.state == "passed"
+    np.testing.assert_array_equal(losses[:, 0], losses[:, 1])
+    assert losses[-1, 0] < losses[0, 0] / 10
+    assert [
+        float(s) for s in re.findall(r"batch 64 means ([\d.]+) ([\d.]+) ([\d.]+)", words)[0]
+    ] != [0.33] * 3
+
+
+def test_shares_that_learn_wrongly_are_seen():
+    def without_softmax(dy, x, mean_weight, var_weight, weight, eps):
+        return tuple(3 * d for d in SHARES[0](dy, x, mean_weight, var_weight, weight, eps))
+
+    report = train_switched(MIXTURES[1], without_softmax, EVALUATIONS[1])
+    assert report.state == "wrong"
+    assert "Write stub first." in repr(train_switched(MIXTURES[1], stub, EVALUATIONS[1]))
+    assert "it stopped" in train_switched(lambda *_: None, SHARES[0], EVALUATIONS[1]).title

@@ -23,6 +23,7 @@ from normcourse.exercises import (
     train_digits,
     train_divided,
     train_rescaled,
+    train_switched,
     train_weights,
 )
 from normcourse.exercises.__main__ import main as grade
@@ -43,6 +44,10 @@ TRAINED = {
     ),
     "spectral_norm": (train_bounded, ["spectral_norm_layer", "spectral_norm_backward"]),
     "divisive_norm": (train_divided, ["signed_divisive_norm", "signed_divisive_norm_backward"]),
+    "switchable_norm": (
+        train_switched,
+        ["switchable_norm", "shares_backward", "switchable_norm_inference"],
+    ),
 }
 WRONG = """def batch_norm(x, weight, bias, eps=1e-5):
     mu = x.mean(0)

@@ -196,9 +196,9 @@ GAN = Experiment(
     gan,
     "Ring of eight Gaussians of std 0.1 on a circle of radius 2; generator 8-64-64-2, "
     "discriminator 2-64-64-1, logistic losses, 1500 steps of Adam at 0.001 each, batches of 64. "
-    "Spectral norm: logit = 8 x output, a scale chosen on seed 0. Clipping: each run has what suits "
-    "it best of the thresholds 0.1, 0.3 and 1 and of the same two scales. A mode is held with 2 % of the points within "
-    "3 std.",
+    "Spectral norm: logit = 8 x output, a scale chosen on seed 0. Clipping: each run has what "
+    "suits it best of the thresholds 0.1, 0.3 and 1 and of the same two scales. A mode is held "
+    "with 2 % of the points within 3 std.",
     GAN_SEEDS,
     study="spectral_norm_gan",
     reduced=lambda seed: gan(seed, steps=LOOKS),
