@@ -1,13 +1,17 @@
 """What tries divisive normalization: tuning curves of known shape, pools that are what they say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from normcourse.lab.claims import claims  # noqa: E402
 from normcourse.lab.claims import divisive_norm as runs  # noqa: E402
 from normcourse.nn import DivisiveNorm  # noqa: E402
 
+CHAPTER = Path(__file__).parents[2] / "book" / "adaptive" / "divisive_norm.ipynb"
 STEP = 180 / runs.ANGLES
 TURNS = np.arange(-90, 91, STEP)
 
@@ -50,3 +54,35 @@ def test_a_fixed_pool_of_all_is_where_the_learned_one_starts():
     torch.testing.assert_close(
         runs.fixed("all")((5, 3, 3))(x), learned.double()(x), rtol=1e-5, atol=1e-5
     )
+
+
+def rows(claim, key):
+    return claims()[claim].measure().intervals[key]
+
+
+def test_the_chapter_says_what_its_studies_stored():
+    text = CHAPTER.read_text("utf-8")
+    window, course, channels = (i.mean for i in rows("dn_cost_grows", "grows").values())
+    assert "27 neighbours take nearly four times the time of 3" in text
+    assert 3.5 < window < 4
+    assert course == 1
+    assert "take about twice the time" in text
+    assert channels == pytest.approx(2, abs=0.2)
+    lost = rows("dn_settings_matter", "lost")
+    assert "a network reads 4 points less" in text
+    assert lost["pool fixed: own channel only"].mean == -0.04
+    assert "If there is a gain over none, it is at most one point; over batch norm, none" in text
+    for row, interval in rows("dn_improves_generalization", "more").items():
+        assert interval.high <= (0.01 if "none" in row else 0)
+    assert "about 70 % of the digits, batch norm half, and no norm more than 80 %" in text
+    for row, interval in rows("dn_improves_generalization", "dim").items():
+        low, high = next(
+            ends
+            for name, ends in {
+                "divisive": (0.65, 0.75),
+                "batch": (0.45, 0.55),
+                "none": (0.8, 1),
+            }.items()
+            if name in row
+        )
+        assert low < interval.mean < high

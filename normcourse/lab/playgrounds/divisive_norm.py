@@ -5,7 +5,6 @@ import numpy as np
 from normcourse.divisive_norm import divisive_norm
 from normcourse.palette import ACCENT, RAW
 from normcourse.widgets import Choice, Lines, Note, Playground, Slider, Table
-from normcourse.widgets.panels import number
 
 __all__ = ["drive", "playground", "pool", "width"]
 
@@ -14,6 +13,7 @@ PREFERRED = np.arange(-90, 90, STEP)
 MIDDLE = int(np.flatnonzero(PREFERRED == 0)[0])
 TURNS = np.arange(-90, 91, 3)  # orientations of the grating
 CONTRASTS = np.linspace(0, 1, 51)
+SHOWN = (0.05, 0.1, 0.2, 0.5, 1.0)
 POOLS = {"itself": 0, "3 filters": 1, "7 filters": 3, "all 12": 6}  # name -> neighbours, each side
 STIMULI = ("one grating", "and one across")
 SHARPNESS = 2.0  # of the drive: it falls to half 35 degrees away
@@ -74,7 +74,7 @@ def picture(function, contrast, sigma, exponent, neighbours, stimulus):
         across = f"with a grating across it responds {1 - change:.0%} less"
     else:
         across = f"with a grating across it responds {change - 1:.0%} more"
-    note = f"To the grating it prefers, at this contrast: {number(alone, 2)}; {across}. "
+    note = f"To the grating it prefers, at this contrast: {alone:.1%} of its gain; {across}. "
     if None in widths[1:]:
         note += "The curve has no width: it is flat where it should fall."
     elif contrast == 1:
@@ -87,13 +87,13 @@ def picture(function, contrast, sigma, exponent, neighbours, stimulus):
         Lines(
             "Tuning of the filter that prefers 0°",
             {
-                "at this contrast": now,
-                "at contrast 1": full,
-                "drive, this contrast": drive(contrast, TURNS, stimulus)[:, MIDDLE],
+                "at this contrast": 100 * now,
+                "at full contrast": 100 * full,
+                "drive, this contrast": 100 * drive(contrast, TURNS, stimulus)[:, MIDDLE],
             },
-            limits=(0, 1),
+            limits=(0, 100),
             xlabel="grating's orientation in degrees",
-            ylabel="response y",
+            ylabel="% of the gain",
             start=-90,
             stop=90,
             log=False,
@@ -101,10 +101,11 @@ def picture(function, contrast, sigma, exponent, neighbours, stimulus):
         ),
         Lines(
             "Its response to the grating it prefers",
-            {"response": course, "drive": CONTRASTS},
-            limits=(0, 1),
-            xlabel="contrast",
-            ylabel="y",
+            {"response": 100 * course, "drive": 100 * CONTRASTS},
+            limits=(0, 100),
+            xlabel="contrast in %",
+            ylabel="% of the gain",
+            stop=100,
             log=False,
             colours={"drive": RAW},
         ),
@@ -113,10 +114,10 @@ def picture(function, contrast, sigma, exponent, neighbours, stimulus):
             ["value"],
             {
                 "width of tuning, now": [texts[1]],
-                "at contrast 1": [texts[2]],
-                "of the drive to the n": [texts[0]],
-                "half of its full response at contrast": [number(half, 2)],
-                "response with a grating across, over alone": [number(change, 2)],
+                "width at full contrast": [texts[2]],
+                "width of the drive to the n": [texts[0]],
+                "contrast of half its full response": [f"{100 * half:.1f} %"],
+                "response with a grating across": [f"{change:.0%} of that alone"],
             },
         ),
         Note(note),
@@ -129,7 +130,7 @@ def playground():
         "divisive_norm",
         "One filter, and who divides it",
         [
-            Slider("contrast", "Contrast of the grating", (0.05, 0.1, 0.2, 0.5, 1.0), 0.2),
+            Slider("contrast", "Contrast", SHOWN, 0.2, tuple(f"{c:.0%}" for c in SHOWN)),
             Slider("sigma", "σ, in units of the drive", (0.05, 0.1, 0.3, 1.0), 0.1),
             Slider("exponent", "Exponent n", (1, 2, 4), 2),
             Choice("neighbours", "Its pool", tuple(POOLS), "all 12"),
@@ -138,5 +139,5 @@ def playground():
         picture,
         divisive_norm,
         accent=ACCENT["divisive_norm"],
-        height=760,
+        height=920,
     )
