@@ -152,6 +152,12 @@ SUM_OF_SQUARES = (
     lambda x, axis: ((x - x.mean(axis, keepdims=True)) ** 2).sum(axis, keepdims=True),
 )
 
+
+def around(axis):
+    """Variance of each instance around a mean over other axes."""
+    return lambda q: ((q.view - q.view.mean(axis, keepdims=True)) ** 2).mean(2)
+
+
 THREE_STATISTICS = Exercise(
     name="three_statistics",
     task="Return the means of the instances, of the layer and of the batch, then their biased "
@@ -283,12 +289,7 @@ THREE_STATISTICS = Exercise(
             "Your instance variance is taken around the mean of the layer or of the batch. Each "
             "instance has its own mean.",
             *(
-                {
-                    "var_in": lambda q, axis=axis: (
-                        (q.view - q.view.mean(axis, keepdims=True)) ** 2
-                    ).mean(2),
-                    "parts": lambda q: q.view.var(2),
-                }
+                {"var_in": around(axis), "parts": lambda q: q.view.var(2)}
                 for axis in ((1, 2), (0, 2), (0, 1, 2))
             ),
         ),
@@ -354,15 +355,19 @@ def mix(shares, parts):
 
 
 KINDS = "in", "ln", "bn"
+
+
+def over_its_axes(statistic, kind):
+    """The "mean" or "var" of x over the axes of "in", "ln" or "bn"."""
+    return lambda q: getattr(q.x, statistic)(getattr(q, f"axis_{kind}"), keepdims=True)
+
+
 FORWARD = {
     "view": lambda q: q.x,
     "axis_in": lambda q: positions(q.x),
     "axis_ln": lambda q: tuple(range(1, q.x.ndim)),
     "axis_bn": lambda q: (0, *range(2, q.x.ndim)),
-    **{
-        f"mean_{kind}": lambda q, axis=f"axis_{kind}": q.x.mean(getattr(q, axis), keepdims=True)
-        for kind in KINDS
-    },
+    **{f"mean_{kind}": over_its_axes("mean", kind) for kind in KINDS},
     "softmax": lambda q: softmax,
     "share_mean": lambda q: q.softmax(q.mean_weight),
     "share_var": lambda q: q.softmax(q.var_weight),
@@ -371,10 +376,7 @@ FORWARD = {
     "order_var": lambda q: q.order,
     "means": lambda q: [(q.mean_in, q.mean_ln, q.mean_bn)[i] for i in q.order_mean],
     "mean": lambda q: mix(q.share_mean, q.means),
-    **{
-        f"var_{kind}": lambda q, axis=f"axis_{kind}": q.x.var(getattr(q, axis), keepdims=True)
-        for kind in KINDS
-    },
+    **{f"var_{kind}": over_its_axes("var", kind) for kind in KINDS},
     "vars": lambda q: [(q.var_in, q.var_ln, q.var_bn)[i] for i in q.order_var],
     "var": lambda q: mix(q.share_var, q.vars),
     "c": lambda q: q.x - q.mean,

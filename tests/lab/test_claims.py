@@ -122,7 +122,8 @@ def test_a_run_without_a_number_shows_nothing():
 def ends(figure, state):
     """An interval that lies inside or outside the region of a figure."""
     bounds = sorted(b for pair in figure.region for b in pair if np.isfinite(b))
-    size = 0.1 * min(abs(b) or 1 for b in bounds)
+    gaps = [high - low for low, high in figure.region if np.isfinite(high - low)]
+    size = 0.1 * min([abs(b) or 1 for b in bounds] + gaps)
     for low in (bounds[0] - 2 * size, bounds[0] + size, bounds[-1] + size):
         made = interval(low, low + size / 2)
         if figure.state(made) is state:
