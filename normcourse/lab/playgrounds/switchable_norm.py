@@ -23,6 +23,7 @@ STOPS = np.array(
 EQUAL = 4.0
 CORNERS = np.array([(np.cos(a), np.sin(a)) for a in np.radians((90, 210, 330))])
 LIMIT = 1.6
+BELOW = (0.0, -LIMIT / 127)  # the centre, one step lower: a label stands above its point
 
 
 def block():
@@ -59,11 +60,11 @@ def text(point):
 
 def triangle(title, name, point, control):
     """The point of some shares; it is dragged to another stop of the walk."""
-    corners = {k: (1.24 * c, 1.25 * c) for k, c in zip(STATISTICS, CORNERS, strict=True)}
+    corners = {k: (1.45 * c, 1.45 * c) for k, c in zip(STATISTICS, CORNERS, strict=True)}
     places = [(float(at), place(stop).tolist()) for at, stop in enumerate(STOPS)]
     return Arrows(
         title,
-        {name: ((0, 0), place(point))} | corners,
+        {name: (BELOW, place(point))} | corners,
         limit=LIMIT,
         radius=0.0,
         removed=((0, 0), (0, 0)),
@@ -99,14 +100,14 @@ def picture(function, batch_size, means, variances):
     names = "samples", "channels"
     lost = [k for k, b, a in zip(names, before, after, strict=False) if b > 1e-6 and a == 0]
     kept = [k for k, b, a in zip(names, before, after, strict=False) if b > 1e-6 and a > 0]
-    for what, which in (("gone", lost), ("still there", kept)):
+    for what, which in (("gone", lost), ("kept", kept)):
         if which:
-            note += f"How the levels of {' and '.join(which)} differ is {what}. "
+            note += f"Differences of level between {' and between '.join(which)} are {what}. "
     return [
         triangle("Shares of the means", "μ", w, "means"),
         triangle("Shares of the variances", "σ²", v, "variances"),
         Grid("Raw", x.reshape(batch_size, -1), outlines, limit=6.0, **shown),
-        Grid("Normalized", y.reshape(batch_size, -1), outlines, limit=6.0, **shown),
+        Grid("Normalized", y.reshape(batch_size, -1), outlines, limit=3.0, **shown),
         Table(
             "Statistics of sample 1, channel 1",
             ["μ", "σ²"],
@@ -144,5 +145,5 @@ def playground():
         picture,
         switchable_norm,
         accent=ACCENT["switchable_norm"],
-        height=1000,
+        height=1187,
     )
