@@ -86,3 +86,14 @@ def test_the_times_in_the_text_are_the_stored_ones():
     low, high = (f(t.mean for t in times) for f in (min, max))
     text = CHAPTER.read_text("utf-8")
     assert text.count(f"{low} to {high} times the time of one") == 2
+
+
+def test_what_is_said_of_the_first_five_seeds_is_so():
+    for name in ("switchable_suits", "switchable_robust"):
+        claim = claims()[name]
+        assert "left every case open" in claim.revision
+        first = claim.experiment.runs[:5]
+        for figure in (f for f in claim.figures if f.region):
+            for row in first[0][figure.key]:
+                found = figure.interval([run[figure.key][row] for run in first])
+                assert figure.state(found).value == "straddles"

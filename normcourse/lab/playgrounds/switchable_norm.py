@@ -61,7 +61,7 @@ def text(point):
 def triangle(title, name, point, control):
     """The point of some shares; it is dragged to another stop of the walk."""
     corners = {k: (1.45 * c, 1.45 * c) for k, c in zip(STATISTICS, CORNERS, strict=True)}
-    places = [(float(at), place(stop).tolist()) for at, stop in enumerate(STOPS)]
+    places = [(float(at), (place(s).round(6) + 0.0).tolist()) for at, s in enumerate(STOPS)]
     return Arrows(
         title,
         {name: (BELOW, place(point))} | corners,
@@ -86,7 +86,9 @@ def picture(function, batch_size, means, variances):
         y = function(x, np.log(w), np.log(v))
     found = [mean_and_variance(x, AXES[k]) for k in STATISTICS]
     first = [[float(s.ravel()[0]) for s in pair] for pair in found]  # sample 1, channel 1
-    mixed = [float(w @ [m for m, _ in first]), float(v @ [s for _, s in first])]
+    mixed = [
+        (share @ k).round(9) + 0.0 for share, k in zip((w, v), np.transpose(first), strict=True)
+    ]
     before, after = spreads(x), [0.0 if s < 1e-6 else s for s in spreads(y)]
     n, c = np.indices(x.shape)[:2]
     whole = {"instance": CHANNELS * n + c, "layer": n, "batch": c}
