@@ -2,7 +2,7 @@
 
 - Nothing comes from another host: MathJax is taken from a package.
 - Widgets are drawn by ``book/assets/loader.js``, in room kept for them.
-- Links to notebooks that a cell put out lead to their pages.
+- Cards that a cell put out lead from notebooks to their pages.
 - Each page takes the accent of its technique from ``normcourse.palette``.
 - Launch and repository buttons appear once ``repository.url`` is set in
   ``_config.yml``.
@@ -28,7 +28,7 @@ MATHJAX = [
 UNUSED_SCRIPTS = re.compile("thebe|fontawesome|design-tabs")
 MIME = "application/vnd.jupyter.widget-"
 FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
-LINK = re.compile(r'(<a href="[^":]*)\.ipynb(?=[#"])')  # in an output
+CARD = re.compile(r'(<a class="nc-card" href="[^"]*)\.ipynb"')
 WIDGET_VIEW = re.compile(
     rf'<script type="{re.escape(MIME)}view\+json">(.*?)</script>',
     re.DOTALL,
@@ -93,7 +93,7 @@ def adapt_page(app, pagename, templatename, context, doctree):
     context["body"] = FIGURE.sub(
         r'<div class="nc-figure" tabindex="0">\g<0></div>', body
     )
-    context["body"] = LINK.sub(r"\1.html", context["body"])
+    context["body"] = CARD.sub(r'\1.html"', context["body"])
     for script in context["script_files"]:
         if script.attributes.get("type") == f"{MIME}state+json":
             state = json.loads(script.attributes["body"])["state"]
