@@ -64,7 +64,7 @@ class Parts(SphinxDirective):
         ]
         heads = list(rows[0][1])
         lines = [
-            f"| | {' | '.join(heads)} |",
+            f"| Norm | {' | '.join(heads)} |",
             "|---" * (1 + len(heads)) + "|",
         ]
         for name, cells in rows:

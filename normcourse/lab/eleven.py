@@ -125,8 +125,9 @@ class Picture:
 
 def card(t):
     """A link with the drawing, the name and two of the answers, as html."""
+    mark = ACCENT[t.page.split("/")[1]]
     return (
-        f'<a class="nc-card" href="{t.page}.ipynb" style="--nc-mark: {ACCENT[t.page.split("/")[1]]}">'
+        f'<a class="nc-card" href="{t.page}.ipynb" style="--nc-mark: {mark}">'
         f"{drawing(shared(t))}<b>{t.name}</b>"
         f"<span>{escape(t.share)}</span><i>{escape(t.decides)}</i></a>"
     )

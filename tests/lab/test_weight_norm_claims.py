@@ -19,7 +19,7 @@ def test_steps_are_the_stored_ones():
     text = CHAPTER.read_text("utf-8")
     certain = found["none"]["3 layers, batches of 64"]
     assert [row for row, i in found["none"].items() if i.low > 1] == ["3 layers, batches of 64"]
-    assert f"one case of three: {certain.mean} times fewer steps" in text
+    assert f"takes about {certain.mean} times fewer steps, certain in one case of three" in text
     same = [interval.mean for interval in found["same start"].values()]
     assert f"takes {min(same)} to {max(same)} times weight norm's steps" in text
     assert all(i.low < 1 < i.high for i in found["same start"].values())
