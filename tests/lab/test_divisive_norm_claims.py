@@ -71,7 +71,7 @@ def test_the_chapter_says_what_its_studies_stored():
     lost = rows("dn_settings_matter", "lost")
     assert "a network reads 4 points less" in text
     assert lost["pool fixed: own channel only"].mean == -0.04
-    assert "If there is a gain over none, it is at most one point; over batch norm, less than half a point" in text
+    assert "A gain over none beyond about a point is unlikely. Batch norm reads about one" in text
     for row, interval in rows("dn_improves_generalization", "more").items():
         assert interval.high <= (0.01 if "none" in row else 0)
     assert "about 70 % of the digits, batch norm half, and no norm more than 80 %" in text
