@@ -34,7 +34,7 @@ def apart(rng, n, c, *rest, mean=0.0):
     x = x * rng.permuted(np.linspace(0.5, 1.7, n * c)).reshape(n, c, 1)
     of_sample = rng.permuted(np.linspace(-1.2, 1.2, n) if n > 1 else np.ones(1)).reshape(n, 1, 1)
     of_channel = rng.permuted(np.linspace(-0.9, 1.4, c)).reshape(1, c, 1)
-    of_both = rng.permuted(np.linspace(-1.1, 1.1, n * c)).reshape(n, c, 1)
+    of_both = rng.permuted(np.linspace(-0.5, 0.5, n * c)).reshape(n, c, 1)
     x = mean + x + of_sample + of_channel + of_both
     return np.ascontiguousarray(x.reshape(n, c, *rest), dtype=np.float32)
 
@@ -128,10 +128,16 @@ def in_each_variance(name, explanation, way, *, sets=None, noisy=()):
     return many(name, explanation, *turns, alone, noisy=noisy)
 
 
+def around_another_mean(axis):
+    """The instances' variance around the mean over other axes of the view."""
+    return lambda q: ((q.view - q.view.mean(axis, keepdims=True)) ** 2).mean(2)
+
+
 UNBIASED = (
     "unbiased variance",
     "A variance of yours divides by n - 1. All three are divided by n, and only then does the "
-    "layer's follow from the instances'. Look for ddof=1, or for torch's x.var().",
+    "layer's follow from the instances'. Look for ddof=1, or for torch's x.var(): the official "
+    "code has it, too.",
     lambda x, axis: x.var(axis, ddof=1, keepdims=True),
 )
 CANCELLATION = (
@@ -151,12 +157,6 @@ SUM_OF_SQUARES = (
     "A variance of yours is a sum. It is a mean: divide by how many numbers share it.",
     lambda x, axis: ((x - x.mean(axis, keepdims=True)) ** 2).sum(axis, keepdims=True),
 )
-
-
-def around(axis):
-    """Variance of each instance around a mean over other axes."""
-    return lambda q: ((q.view - q.view.mean(axis, keepdims=True)) ** 2).mean(2)
-
 
 THREE_STATISTICS = Exercise(
     name="three_statistics",
@@ -274,7 +274,7 @@ THREE_STATISTICS = Exercise(
             "Your {which} mean is a median. Take the mean of the instances' over the {others}.",
             lambda axis: lambda q: np.median(q.view, (axis, 2), keepdims=True)[..., 0],
         ),
-        *in_each_variance(*UNBIASED),
+        *in_each_variance(*UNBIASED, noisy=(FAR,)),
         *in_each_variance(*CANCELLATION, noisy=(FAR,)),
         # In the layer's or the batch's alone, that is the mean of the squared means added.
         *in_each_variance(*MEAN_OF_SQUARES, sets=[("var_in",), ("var_in", "var_ln", "var_bn")]),
@@ -289,7 +289,7 @@ THREE_STATISTICS = Exercise(
             "Your instance variance is taken around the mean of the layer or of the batch. Each "
             "instance has its own mean.",
             *(
-                {"var_in": around(axis), "parts": lambda q: q.view.var(2)}
+                {"var_in": around_another_mean(axis), "parts": lambda q: q.view.var(2)}
                 for axis in ((1, 2), (0, 2), (0, 1, 2))
             ),
         ),
@@ -354,20 +354,18 @@ def mix(shares, parts):
     return sum(share * part for share, part in zip(shares, parts, strict=True))
 
 
+def along(kind, statistic):
+    """A statistic of x over the axes of one of the three."""
+    return lambda q: statistic(q.x, getattr(q, f"axis_{kind}"), keepdims=True)
+
+
 KINDS = "in", "ln", "bn"
-
-
-def over_its_axes(statistic, kind):
-    """The "mean" or "var" of x over the axes of "in", "ln" or "bn"."""
-    return lambda q: getattr(q.x, statistic)(getattr(q, f"axis_{kind}"), keepdims=True)
-
-
 FORWARD = {
     "view": lambda q: q.x,
     "axis_in": lambda q: positions(q.x),
     "axis_ln": lambda q: tuple(range(1, q.x.ndim)),
     "axis_bn": lambda q: (0, *range(2, q.x.ndim)),
-    **{f"mean_{kind}": over_its_axes("mean", kind) for kind in KINDS},
+    **{f"mean_{kind}": along(kind, np.mean) for kind in KINDS},
     "softmax": lambda q: softmax,
     "share_mean": lambda q: q.softmax(q.mean_weight),
     "share_var": lambda q: q.softmax(q.var_weight),
@@ -376,7 +374,7 @@ FORWARD = {
     "order_var": lambda q: q.order,
     "means": lambda q: [(q.mean_in, q.mean_ln, q.mean_bn)[i] for i in q.order_mean],
     "mean": lambda q: mix(q.share_mean, q.means),
-    **{f"var_{kind}": over_its_axes("var", kind) for kind in KINDS},
+    **{f"var_{kind}": along(kind, np.var) for kind in KINDS},
     "vars": lambda q: [(q.var_in, q.var_ln, q.var_bn)[i] for i in q.order_var],
     "var": lambda q: mix(q.share_var, q.vars),
     "c": lambda q: q.x - q.mean,
@@ -431,6 +429,19 @@ SHARE_MISTAKES = (
         "1, and those of the variances do, too.",
         share_mean=lambda q: of_six(q)[:3],
         share_var=lambda q: of_six(q)[3:],
+    ),
+    mistake(
+        "softmax over the two instead of the three",
+        "You stack the two sets and take the softmax along the wrong axis: each pair of logits "
+        "adds up to 1. It is each set of three that does.",
+        share_mean=lambda q: 1 / (1 + np.exp(q.var_weight - q.mean_weight)),
+        share_var=lambda q: 1 / (1 + np.exp(q.mean_weight - q.var_weight)),
+    ),
+    *wrong_shares(
+        "shares squared",
+        "You square the shares, as for the variance of a weighted sum. The variances are mixed "
+        "with the shares themselves.",
+        lambda a: softmax(a) ** 2,
     ),
     *wrong_shares(
         "logits as shares",
@@ -613,7 +624,7 @@ OTHER_AXES = (  # kind, mistake, explanation, axes of x
 def statistics_mistakes(*kinds):
     """What goes wrong in the statistics of these kinds."""
     return (
-        *in_variances(*UNBIASED, kinds),
+        *in_variances(*UNBIASED, kinds, noisy=(FAR,)),
         *in_variances(*CANCELLATION, kinds, noisy=(FAR,)),
         *in_variances(*MEAN_OF_SQUARES, kinds),
         *in_variances(*SUM_OF_SQUARES, kinds),
@@ -630,8 +641,17 @@ def statistics_mistakes(*kinds):
     )
 
 
-OF_THE_RESULT = (
+EPS_MISTAKES = (
     *eps_mistakes(),
+    mistake(
+        "eps added twice",
+        "You add ε to each variance, and once more to the mixture. The shares add up to 1: add it "
+        "once.",
+        s=lambda q: np.sqrt(q.var + 2 * q.eps),
+    ),
+)
+OF_THE_RESULT = (
+    *EPS_MISTAKES,
     *affine_mistakes(),
     last_axis("weight and bias", "w", "b"),
     last_axis("weight", "w"),
@@ -740,6 +760,21 @@ def in_jacobian(name, explanation, wrong):
 def averaged(q, gradient):
     """The gradient, in the place of each of its three sums as a mean over the group."""
     return [gradient.mean(axis, keepdims=True) for axis in (q.axis_in, q.axis_ln, q.axis_bn)]
+
+
+def own_root_mean(q):
+    return collected([-q.g_mean / s for s in roots(q, q.eps)], q.with_mean)
+
+
+def own_root_var(own_mean):
+    """What reaches the shares of variances with a root, and perhaps a mean, for each of them."""
+
+    def of(q):
+        centered = [q.x - mean if own_mean else q.c for mean in q.means]
+        pairs = zip(centered, roots(q, q.eps), strict=True)
+        return collected([-0.5 * q.g_var * c / s**3 for c, s in pairs], q.with_var)
+
+    return of
 
 
 def scaled(shares, parts):
@@ -938,22 +973,10 @@ SHARES_BACKWARD = Exercise(
         ),
         *many(
             "each statistic's own root",
-            "You use 1/√(σ_k² + ε) of each statistic. There is one r, from the mixed variance.",
-            *alone_and_together(
-                {
-                    "d_mean": lambda q: collected(
-                        [-q.g_mean / s for s in roots(q, q.eps)], q.with_mean
-                    ),
-                    "d_var": lambda q: collected(
-                        [-0.5 * q.g_var * q.c / s**3 for s in roots(q, q.eps)], q.with_var
-                    ),
-                }
-            ),
-        ),
-        mistake(
-            "x - μ_k where μ_k belongs",
-            "You multiply by x - μ_k. The derivative of the mixed mean by a share is μ_k itself.",
-            with_mean=lambda q: [q.x - mean for mean in q.means],
+            "You use 1/√(σ_k² + ε) of each statistic, as if three normalized outputs were mixed. "
+            "There is one r, from the mixed variance.",
+            *alone_and_together({"d_mean": own_root_mean, "d_var": own_root_var(False)}),
+            *alone_and_together({"d_mean": own_root_mean, "d_var": own_root_var(True)})[1:],
         ),
         mistake(
             "standard deviations where the variances belong",
@@ -1016,7 +1039,7 @@ SHARES_BACKWARD = Exercise(
         *DEVIATIONS_MIXED,
         *AROUND_MIXED,
         *(m for m in statistics_mistakes(*KINDS) if m.name != "cancellation"),
-        *eps_mistakes(),
+        *EPS_MISTAKES,
         last_axis("weight", "w"),
     ),
     hints=(
@@ -1044,7 +1067,11 @@ SHARES_BACKWARD = Exercise(
             {name: 1},
             (symbol,),
             "",
-            {"n": lambda q: np.full(3, q.x.size), "N": lambda q: np.full(3, len(q.x))},
+            {
+                "n": lambda q: np.full(3, q.x.size),
+                "N": lambda q: np.full(3, len(q.x)),
+                "m": lambda q: np.full(3, q.x.shape[1]),
+            },
             {
                 (name, "-1"): (f"sign of {name}", f"Your {name} has the wrong sign. {sign}"),
                 (name, "0"): (
@@ -1062,6 +1089,10 @@ SHARES_BACKWARD = Exercise(
                     f"mean instead of a sum for {name}",
                     "You take a mean over all numbers. All of them pull at a share: sum.",
                 ),
+                (name, "1/m"): (
+                    f"{name} averaged over the channels",
+                    "You take a mean over the channels. All numbers pull at a share: sum.",
+                ),
                 (name, "1/N"): (
                     f"{name} divided by the batch size",
                     "If the loss is a mean over the batch, dy holds that 1/N already: it is a "
@@ -1073,7 +1104,8 @@ SHARES_BACKWARD = Exercise(
             (
                 "dmean_weight",
                 "dλ",
-                "The mean is subtracted, so what reaches it is -g r.",
+                "The mean is subtracted, so what reaches it is -g r. Or you multiply by x - μ_k: "
+                "the derivative of the mixed mean by a share is μ_k itself.",
             ),
             (
                 "dvar_weight",

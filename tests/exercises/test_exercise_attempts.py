@@ -7,6 +7,7 @@ import attempts_divisive_norm  # noqa: F401  registers its attempts
 import attempts_instance_norm  # noqa: F401
 import attempts_rms_norm  # noqa: F401
 import attempts_spectral_norm  # noqa: F401
+import attempts_switchable_norm  # noqa: F401
 import attempts_weight_norm  # noqa: F401
 import pytest
 from attempts import ATTEMPTS, RIGHT
