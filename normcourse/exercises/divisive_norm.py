@@ -740,6 +740,15 @@ ROOT_MISTAKES = (
     ),
 )
 
+DENOMINATOR_STEPS = {  # the steps to the denominator, forward and backward
+    "p": lambda q: q.power,
+    "square": lambda q: q.x**2,
+    "matrix": lambda q: q.weight,
+    "times": lambda q: along_channels,
+    "pooled": lambda q: q.times(q.matrix, q.square),
+    "floor": lambda q: on_channels(q.bias, q.x),
+    "d": lambda q: q.floor + q.pooled,
+}
 SIGNED_DIVISIVE_NORM = Exercise(
     name="signed_divisive_norm",
     task="Divide each channel by a power of its bias plus its pool, the weighted sum of all "
@@ -748,13 +757,7 @@ SIGNED_DIVISIVE_NORM = Exercise(
     reference=Steps(
         "x weight bias power",
         "y",
-        p=lambda q: q.power,
-        square=lambda q: q.x**2,
-        matrix=lambda q: q.weight,
-        times=lambda q: along_channels,
-        pooled=lambda q: q.times(q.matrix, q.square),
-        floor=lambda q: on_channels(q.bias, q.x),
-        d=lambda q: q.floor + q.pooled,
+        **DENOMINATOR_STEPS,
         root=lambda q: q.d**q.p,
         top=lambda q: q.x,
         y=lambda q: q.top / q.root,
@@ -1644,13 +1647,7 @@ SIGNED_DIVISIVE_NORM_BACKWARD = Exercise(
     reference=Steps(
         "dy x weight bias power",
         "dx dweight dbias",
-        p=lambda q: q.power,
-        square=lambda q: q.x**2,
-        matrix=lambda q: q.weight,
-        times=lambda q: along_channels,
-        pooled=lambda q: q.times(q.matrix, q.square),
-        floor=lambda q: on_channels(q.bias, q.x),
-        d=lambda q: q.floor + q.pooled,
+        **DENOMINATOR_STEPS,
         axis=lambda q: tuple(range(q.x.ndim)),
         root=lambda q: q.d**q.p,
         t=lambda q: slope(q, -q.p - 1),
