@@ -95,6 +95,13 @@ def test_the_rule_is_the_end_and_short(title):
     assert len(last.split()) <= 60
 
 
+@each
+def test_a_title_makes_one_anchor_everywhere(title):
+    """Letters and digits alone: what other signs become differs between tools."""
+    assert re.fullmatch(r"[A-Za-z0-9 -]+", title)
+    assert len(title.split()) <= 8
+
+
 def test_the_index_and_the_entries_are_the_same():
     linked = re.findall(r"^- .+: \[(.+)\]\(#(.+)\)$", INDEX, re.MULTILINE)
     assert [title for title, _ in linked] == list(ENTRIES)
