@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from normcourse import nn, rescaling
-from normcourse.lab import eleven
+from normcourse.lab import eleven, rates
 from normcourse.lab.claims.record import Experiment
 from normcourse.lab.claims.rms_norm import kept_bytes
 from normcourse.lab.tables import Absent, Cell, Table
@@ -24,6 +24,7 @@ from normcourse.widgets.panels import number
 __all__ = [
     "NAMES",
     "agree",
+    "arm_name",
     "axes",
     "company",
     "company_table",
@@ -33,6 +34,7 @@ __all__ = [
     "erased_table",
     "layer",
     "memory_table",
+    "rates_table",
     "row",
 ]
 
@@ -460,4 +462,28 @@ def cost_table():
             ]
             for name in NAMES
         ],
+    )
+
+
+def arm_name(arm):
+    """What the study calls "batch norm", as the tables call it."""
+    return arm[0].upper() + arm[1:]
+
+
+def rates_table():
+    """Each technique at its best rate, and how many of the rates work, for each batch size."""
+    found = rates.results()
+    heads = [f"{what}, {size}" for what in ("%", "Rates") for size in rates.SIZES]
+
+    def cells(a):
+        arm, name = rates.ARMS[a], arm_name(rates.ARMS[a])
+        right = [round(100 * found.at_best(arm, size).mean()) for size in rates.SIZES]
+        works = found.works[a]
+        first = row(name) if name in NAMES else Cell("None", -1.0)
+        return [first, *right, *works.sum(-1).tolist(), int(works.all(0).sum())]
+
+    return Table(
+        "How well, at how many of the eight rates, in batches of 32, 8 and 2?",
+        ["Technique", *heads, "Rates, all"],
+        [cells(a) for a in range(len(rates.ARMS))],
     )

@@ -65,7 +65,8 @@ def start(arm, seed):
         if arm == "weight norm":
             p[f"g{i}"] = normcourse.norm_except_dim(W)
         if arm == "spectral norm":
-            u, v = rng.standard_normal(C), rng.standard_normal(9 * inputs)
+            apart = np.random.default_rng((seed, i))  # all arms draw the same weights
+            u, v = apart.standard_normal(C), apart.standard_normal(9 * inputs)
             u, v = normcourse.power_iteration(normcourse.as_matrix(W), u, v, 15)
             s |= {f"u{i}": u, f"v{i}": v}
         inputs = C
