@@ -473,7 +473,7 @@ def arm_name(arm):
 def rates_table():
     """Each technique at its best rate, and how many of the rates work, for each batch size."""
     found = rates.results()
-    heads = [f"{what}, {size}" for what in ("%", "Rates") for size in rates.SIZES]
+    heads = [f"{what}, {size}" for what in ("Right", "Rates") for size in rates.SIZES]
 
     def cells(a):
         arm, name = rates.ARMS[a], arm_name(rates.ARMS[a])
@@ -483,7 +483,7 @@ def rates_table():
         return [first, *right, *works.sum(-1).tolist(), int(works.all(0).sum())]
 
     return Table(
-        "How well, at how many of the eight rates, in batches of 32, 8 and 2?",
-        ["Technique", *heads, "Rates, all"],
+        "How many % are right at the best rate, how many of eight rates work, by batch size?",
+        ["Technique", *heads, "At all sizes"],
         [cells(a) for a in range(len(rates.ARMS))],
     )
