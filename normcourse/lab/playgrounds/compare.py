@@ -25,7 +25,7 @@ def picture(function, arm, size, rate):
     groups[s, r] = 2
     return [
         Lines(
-            f"Training loss, five seeds ({LIMITS[1]} and more at the upper edge)",
+            "Training loss of five seeds",
             {"highest": losses[-1], "middle": losses[2], "lowest": losses[0], "none, best": none},
             limits=LIMITS,
             xlabel="digits seen",
@@ -35,7 +35,7 @@ def picture(function, arm, size, rate):
             colours={"none, best": RAW},
         ),
         Grid(
-            "Test accuracy at each rate; outlined: what works, and what is shown above",
+            "Accuracy; outlined: works, or chosen",
             found.mean[a],
             groups,
             rows="batch size",
@@ -46,9 +46,9 @@ def picture(function, arm, size, rate):
             margin=26,
         ),
         Table(
-            "At the best of the eight rates",
-            ["rate", "accuracy, %", "lowest … highest", "rates that work", "none, %"],
-            {f"batches of {size}": _row(found, arm, size) for size in SIZES},
+            "At the best rate, in %",
+            ["rate", "mean", "seeds", "none"],
+            {f"{size}": _row(found, arm, size) for size in SIZES},
         ),
         Note(_sentence(found, a, s, r)),
     ]
@@ -59,8 +59,7 @@ def _row(found, arm, size):
     return [
         f"{RATES[found.best[a, s]]:g}",
         percent(right.mean()),
-        f"{percent(right.min())} … {percent(right.max())}",
-        f"{found.works[a, s].sum()}",
+        f"{percent(right.min())}…{percent(right.max())}",
         percent(found.at_best("none", size).mean()),
     ]
 
@@ -91,5 +90,5 @@ def playground():
         picture,
         rates.results,
         accent=ACCENT["batch_norm"],
-        height=800,
+        height=842,
     )
