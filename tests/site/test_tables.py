@@ -10,10 +10,18 @@ pytestmark = pytest.mark.site
 PAGE = "book/practice/compare.html"
 
 
+def answered(page):
+    """The page, its predictions answered: behind some of them there is a table."""
+    page.locator(".nc-prediction").first.wait_for()
+    for prediction in page.locator(".nc-prediction").all():
+        prediction.get_by_role("button").last.click()
+    return page
+
+
 @pytest.fixture
 def memory(open_page):
     """(the page, its table of what is kept, the same table in Python)."""
-    page = open_page(PAGE)
+    page = answered(open_page(PAGE))
     made = compare.memory_table()
     table = page.locator("table.nc-table").filter(has_text=made.caption)
     return page, table, made
@@ -90,7 +98,7 @@ def test_rows_are_filtered_by_what_is_typed(memory):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_sorted_and_filtered_it_is_accessible(open_page, theme, width):
-    page = open_page(PAGE, theme, width)
+    page = answered(open_page(PAGE, theme, width))
     table = page.locator("table.nc-table").first
     table.get_by_role("button").first.click()
     tools(table)[0].fill("norm")
@@ -100,7 +108,7 @@ def test_sorted_and_filtered_it_is_accessible(open_page, theme, width):
 
 
 def test_on_a_phone_names_stay_while_numbers_scroll(open_page):
-    page = open_page(PAGE, width=390)
+    page = answered(open_page(PAGE, width=390))
     for box in page.locator(".nc-table-box").all():
         box.focus()
         name = box.locator("tbody th").first
@@ -126,6 +134,7 @@ def test_nothing_moves_when_the_script_has_run(browser, address):
             page.route("**/tables.js*", lambda route: route.abort())
         page.goto(f"{address}/{PAGE}")
         page.wait_for_load_state("networkidle")
+        answered(page)
         boxes = page.locator("table.nc-table").all()
         tops.append([round(box.bounding_box()["y"] + page.evaluate("scrollY")) for box in boxes])
         assert bool(page.locator(".nc-table-tools").count()) == script
