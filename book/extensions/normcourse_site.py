@@ -68,6 +68,7 @@ def write_assets(app):
     (static / "palette.css").write_text(palette_css(), encoding="utf-8")
     app.add_css_file("palette.css")
     app.add_js_file("formulas.js", loading_method="defer")
+    app.add_js_file("tables.js", loading_method="defer")
 
     package = distribution("sphinx-mathjax-offline")
     source = package.locate_file("sphinx-mathjax-offline/static/mathjax")

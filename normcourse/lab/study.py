@@ -10,12 +10,17 @@ import os
 import platform
 import sys
 import time
+from importlib import import_module
 
 import numpy as np
 
 from normcourse.lab.claims import claims
 
 __all__ = ["processor", "run", "studies"]
+
+
+# Modules with a list ``STUDIES``: what a page shows without a claim.
+MODULES = ("normcourse.lab.compare", "normcourse.lab.rates")
 
 
 def studies():
@@ -25,8 +30,8 @@ def studies():
         ValueError: two experiments store their runs under one name.
     """
     found = {}
-    for claim in claims().values():
-        experiment = claim.experiment
+    shown = [e for module in MODULES for e in import_module(module).STUDIES]
+    for experiment in [*(claim.experiment for claim in claims().values()), *shown]:
         if experiment.study and found.setdefault(experiment.study, experiment) is not experiment:
             raise ValueError(f"two studies are named {experiment.study!r}.")
     return found

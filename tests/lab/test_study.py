@@ -36,7 +36,8 @@ def shape(result):
 
 def numbers(result):
     for value in result.values():
-        yield from value.values() if isinstance(value, dict) else [value]
+        for entry in value.values() if isinstance(value, dict) else [value]:
+            yield from np.ravel(entry)
 
 
 def check(experiment):

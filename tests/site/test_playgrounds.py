@@ -120,7 +120,7 @@ def assert_drawn(panel, drawn):
         np.testing.assert_allclose(shown, (values / limit).clip(-1, 1), atol=0.5 / 127 + 1e-3)
         assert drawn["scale"][-1] == expected["limit"]
         if panel.numbers:
-            assert drawn["texts"] == expected["numbers"]
+            assert drawn["texts"] == [*expected["numbers"], *panel.marks]
         if panel.groups is not None:
             groups = np.broadcast_to(panel.groups, np.shape(panel.values))
             inner = (groups[1:] != groups[:-1]).sum() + (groups[:, 1:] != groups[:, :-1]).sum()

@@ -5,6 +5,7 @@ from functools import partial
 from normcourse.lab.playgrounds import (
     axes,
     batch_norm,
+    compare,
     divisive_norm,
     geometry,
     group_norm,
@@ -47,4 +48,5 @@ PLAYGROUNDS = {
     "spectral_norm_walkthrough": spectral_norm.walkthrough,
     "divisive_norm": divisive_norm.playground,
     "switchable_norm": switchable_norm.playground,
+    "compare": compare.playground,
 }
