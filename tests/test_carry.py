@@ -22,6 +22,7 @@ import torch
 from flax import nnx
 
 import normcourse.nn
+from normcourse.lab.playgrounds import frameworks as playground
 
 C, N, L = 6, 4, 5
 PAIRS = [pair for pair in itertools.product(FRAMEWORKS, repeat=2) if pair[0] != pair[1]]
@@ -338,6 +339,33 @@ def test_channels_must_be_as_many():
             made(framework, "batch").write(description)
     with pytest.raises(ValueError, match="layer has 6 channels, the description 7"):
         made("equinox", "batch", affine=False).write(description)
+
+
+@pytest.mark.parametrize("copied", range(len(playground.COPIED)))
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_playground_does_what_the_frameworks_do(framework, copied):
+    """Its lines come from the course's update; here the layers themselves are trained."""
+    name = {"torch": "torch"}.get(framework, framework.capitalize())
+    what, size, channels = playground.COPIED[copied], 8, 1
+    source = torch.nn.BatchNorm1d(channels)
+    torch.nn.init.constant_(source.running_mean, playground.MEAN)
+    options = {} if what == playground.COPIED[0] else {"eps": 1e-5, "momentum": 0.1}
+    if what == "carried" and framework != "torch":
+        options["momentum"] = 0.9
+    layer = Layer(framework, "batch", channels, **options)
+    own = layer.read()
+    numbers = carry.read(source)
+    if what != "carried":
+        numbers = dataclasses.replace(numbers, eps=own.eps, momentum=own.momentum)
+    layer.write(numbers)
+    if framework == "equinox" and what != "carried":
+        count = layer.layer.batch_counter
+        layer.state = layer.state.set(count, 0 * layer.state.get(count))
+    lines = playground.averages(normcourse.update_running_statistics, name, what, size)
+    for k, batch in enumerate(playground.batches(size)[:5], 1):
+        layer(batch, training=True)
+        now = layer.read()
+        np.testing.assert_allclose(lines[k], [now.mean.mean(), now.var.mean()], rtol=1e-4)
 
 
 def test_importing_it_imports_no_framework():

@@ -6,6 +6,7 @@ from normcourse.lab.playgrounds import (
     axes,
     batch_norm,
     divisive_norm,
+    frameworks,
     geometry,
     group_norm,
     instance_norm,
@@ -47,4 +48,5 @@ PLAYGROUNDS = {
     "spectral_norm_walkthrough": spectral_norm.walkthrough,
     "divisive_norm": divisive_norm.playground,
     "switchable_norm": switchable_norm.playground,
+    "frameworks": frameworks.playground,
 }
