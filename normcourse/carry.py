@@ -87,15 +87,17 @@ def read(layer: Any, state: Any = None) -> Description:
         ValueError: it is not built, or the other frameworks do not have it.
     """
     framework, kind = _recognize(layer)
-    gamma, beta, eps, mean, var = (getattr(layer, name, None) for name in _names(framework, kind))
+    values = [getattr(layer, name, None) for name in _names(framework, kind)]
+    gamma, beta, eps, mean, var = values
     if eps is None:  # torch's RMSNorm: the machine epsilon of its arithmetic
-        eps = 2.0**-52 if gamma is not None and gamma.dtype.itemsize == 8 else 2.0**-23
+        double = gamma is not None and gamma.dtype.itemsize == 8
+        eps = 2.0**-52 if double else 2.0**-23
     about: dict[str, Any] = {"kind": kind, "eps": float(eps)}
     if kind in ("group", "instance"):
         about |= {"kind": "group", "groups": _groups(layer, kind)}
     if kind == "batch":
         if layer.momentum is None:
-            raise ValueError("momentum=None averages all batches alike, as only torch can.")
+            raise ValueError("momentum must be a number: only torch has None.")
         new = layer.momentum if framework == "torch" else 1 - layer.momentum
         about |= {"momentum": new, "unbiased": framework == "torch"}
         if framework == "equinox":
@@ -235,7 +237,7 @@ def _assign(variable, array):
 
 def _debiased(layer, state):
     if state is None:
-        raise ValueError("state must be the network's State: it holds Equinox' statistics.")
+        raise ValueError("state must be the network's State: it holds the statistics.")
     k = int(state.get(layer.batch_counter))
     total = 1 - layer.momentum**k if k else 1.0
     return [_numpy(value) / total for value in state.get(layer.batch_state_index)]

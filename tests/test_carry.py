@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from normcourse import carry
-from normcourse.lab.frameworks import FRAMEWORKS, KINDS, Layer, absent
+from normcourse.lab.frameworks import FRAMEWORKS, KINDS, TITLES, Layer, absent
 
 if absent():
     pytest.skip(f"not installed: {', '.join(absent())}", allow_module_level=True)
@@ -280,7 +280,7 @@ def keras_built(name, **options):
         (parametrized, TypeError, "carry the weight that comes out"),
         (flax.linen.BatchNorm, TypeError, "use nnx"),
         (lambda: torch.nn.BatchNorm1d(C, track_running_stats=False), ValueError, "must be True"),
-        (lambda: torch.nn.BatchNorm1d(C, momentum=None), ValueError, "as only torch can"),
+        (lambda: torch.nn.BatchNorm1d(C, momentum=None), ValueError, "only torch has None"),
         (
             lambda: torch.nn.InstanceNorm1d(C, track_running_stats=True),
             ValueError,
@@ -345,7 +345,7 @@ def test_channels_must_be_as_many():
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_playground_does_what_the_frameworks_do(framework, copied):
     """Its lines come from the course's update; here the layers themselves are trained."""
-    name = {"torch": "torch"}.get(framework, framework.capitalize())
+    name = TITLES[framework]
     what, size, channels = playground.COPIED[copied], 8, 1
     source = torch.nn.BatchNorm1d(channels)
     torch.nn.init.constant_(source.running_mean, playground.MEAN)

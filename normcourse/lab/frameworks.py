@@ -9,9 +9,10 @@ import numpy as np
 
 from normcourse import carry
 
-__all__ = ["FRAMEWORKS", "KINDS", "Layer", "absent"]
+__all__ = ["FRAMEWORKS", "KINDS", "TITLES", "Layer", "absent"]
 
-FRAMEWORKS = ("torch", "keras", "flax", "equinox")
+TITLES = {"torch": "torch", "keras": "Keras", "flax": "Flax", "equinox": "Equinox"}
+FRAMEWORKS = tuple(TITLES)
 KINDS = ("batch", "layer", "instance", "group", "rms")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
