@@ -2,7 +2,8 @@
 
 Functions work on NumPy arrays, PyTorch tensors and JAX arrays. Two doors are imported separately:
 ``normcourse.nn`` (needs torch) holds modules that are drop-in for ``torch.nn``, and
-``normcourse.preprocessing`` (needs scikit-learn) the scalers as estimators.
+``normcourse.preprocessing`` (needs scikit-learn) the scalers as estimators. ``normcourse.carry``
+carries a trained layer from one framework into another.
 """
 
 from normcourse.batch_norm import (

@@ -34,7 +34,7 @@ class Reading:
 
 def chapters(root="book"):
     """The notebooks that are read as chapters."""
-    parts = ("foundations", "activations", "weights", "adaptive")
+    parts = ("foundations", "activations", "weights", "adaptive", "practice")
     return sorted(path for part in parts for path in Path(root, part).glob("*.ipynb"))
 
 

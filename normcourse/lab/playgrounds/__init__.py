@@ -7,6 +7,7 @@ from normcourse.lab.playgrounds import (
     batch_norm,
     compare,
     divisive_norm,
+    frameworks,
     geometry,
     group_norm,
     instance_norm,
@@ -49,4 +50,5 @@ PLAYGROUNDS = {
     "divisive_norm": divisive_norm.playground,
     "switchable_norm": switchable_norm.playground,
     "compare": compare.playground,
+    "frameworks": frameworks.playground,
 }
