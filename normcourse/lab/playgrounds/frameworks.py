@@ -46,11 +46,9 @@ def picture(update, framework, copied, size):
     found = averages(update, framework, copied, size)
     eps = 1e-3 if framework == "Keras" and copied == COPIED[0] else 1e-5
     curves = {
-        name: {"as in torch": reference[:, i], framework: found[:, i]}
+        name: {"as in torch": reference[:, i], "the copy": found[:, i]}
         for i, name in enumerate(("mean", "variance"))
     }
-    if framework == "torch":
-        curves = {name: {"torch": lines["torch"]} for name, lines in curves.items()}
     lines = [
         Lines(
             f"Running {name}",
@@ -94,5 +92,5 @@ def playground():
         picture,
         update_running_statistics,
         accent=ACCENT["batch_norm"],
-        height=900,
+        height=800,
     )
