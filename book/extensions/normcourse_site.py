@@ -11,6 +11,7 @@
 import json
 import re
 import shutil
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MATHJAX = [
     "a11y/assistive-mml",
 ]
 UNUSED_SCRIPTS = re.compile("thebe|fontawesome|design-tabs")
+SEARCH_SCRIPTS = re.compile("searchtools|language_data|searchindex")
 MIME = "application/vnd.jupyter.widget-"
 FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
 CARD = re.compile(r'(<a class="nc-card" href="[^"]*)\.ipynb"')
@@ -85,6 +87,9 @@ def adapt_page(app, pagename, templatename, context, doctree):
     technique = Path(pagename).name
     context["technique"] = technique if technique in ACCENT else ""
     context["without_unused_scripts"] = without_unused_scripts
+    context["without_search_scripts"] = partial(
+        without_unused_scripts, unused=SEARCH_SCRIPTS
+    )
     for kind in ("script_files", "css_files"):
         context[kind] = [
             file for file in context[kind] if not is_unused(file)
@@ -109,11 +114,11 @@ def is_unused(file):
     )
 
 
-def without_unused_scripts(html):
+def without_unused_scripts(html, unused=UNUSED_SCRIPTS):
     """Drop the unused among the scripts that the theme writes itself."""
     return re.sub(
         "<script[^>]*></script>",
-        lambda tag: "" if UNUSED_SCRIPTS.search(tag[0]) else tag[0],
+        lambda tag: "" if unused.search(tag[0]) else tag[0],
         html,
     )
 
