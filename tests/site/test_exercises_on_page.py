@@ -116,10 +116,15 @@ class Lab:
 
 
 @pytest.fixture
-def lab(open_page, site):
-    """Open the exercises of a technique."""
+def runtime(site):
+    """Python for the browser, without which the test is skipped."""
     if not list(site.glob("_static/pyodide-*/pyodide-lock.json")):
         pytest.skip(NO_RUNTIME)
+
+
+@pytest.fixture
+def lab(open_page, runtime):
+    """Open the exercises of a technique."""
     return lambda technique, **how: Lab(open_page(f"book/exercises/{technique}.html", **how))
 
 
@@ -158,9 +163,11 @@ def write(keyboard, code, enter=None):
 
 
 @pytest.mark.parametrize("technique", EXERCISES)
-def test_every_exercise_is_solved_by_keyboard(lab, technique, tmp_path, capsys):
-    page = lab(technique)
-    keyboard = page.page.keyboard
+def test_every_exercise_is_solved_by_keyboard_and_trains(
+    visit_page, runtime, technique, tmp_path, capsys, record_property
+):
+    visit = visit_page(f"book/exercises/{technique}.html")
+    page, keyboard = Lab(visit.page), visit.page.keyboard
     for exercise in EXERCISES[technique]:
         page.focus_by_tab(page.editor(exercise.name))
         keyboard.press("Control+a")
@@ -179,19 +186,17 @@ def test_every_exercise_is_solved_by_keyboard(lab, technique, tmp_path, capsys):
         path = page.download(kind, tmp_path)
         assert grade([str(path)]) == 0
         assert f"{technique}: {most} of {most} points" in capsys.readouterr().out
+    if technique in TRAINED:
+        trains_as_in_a_notebook(page, visit, *TRAINED[technique], measured=record_property)
+    assert not visit.problems
+    visit.context.close()
 
 
-@pytest.mark.parametrize("technique", TRAINED)
-def test_what_was_written_trains_on_the_page_as_in_a_notebook(
-    visit_page, lab, technique, record_property
-):
-    train, names, *more = TRAINED[technique]
-    visit = visit_page(f"book/exercises/{technique}.html")
-    page, namespace = Lab(visit.page), {"np": np}
+def trains_as_in_a_notebook(page, visit, train, names, *more, measured):
+    """The solutions in the editors train on the page; once more, what stands there then."""
+    namespace = {"np": np}
     for name in names:
-        page.editor(name).fill(solution(name))
         exec(solution(name), namespace)
-    page.check(names[0], solution(names[0]))
 
     def fetched():
         return [r.url for r in visit.responses if r.url.endswith("/digits.csv")]
@@ -200,15 +205,12 @@ def test_what_was_written_trains_on_the_page_as_in_a_notebook(
     assert not visit.page.get_by_text("Your functions, ").is_visible()
     started = time.perf_counter()
     status, report = page.train()
-    record_property(
-        "measured", f"Training on the page, {technique}: {time.perf_counter() - started:.1f} s"
-    )
+    measured("measured", f"Training, {train.__name__}: {time.perf_counter() - started:.1f} s")
     assert status == "The same result"
     here = repr(train(*(namespace[name] for name in names), *more))
     assert re.findall(r"[\d.]*\d", report) == re.findall(r"[\d.]*\d", here)
     assert re.search(r"\byours\b.*\bcourse\b", report)
     assert len(fetched()) == 1
-    # Once more with a mistake: what is trained is what stands in the editors now.
     page.editor(names[1]).fill(f"def {names[1]}(*arguments):\n    return 1 / 0")
     status, report = page.train()
     assert status == "It stopped"
@@ -218,8 +220,6 @@ def test_what_was_written_trains_on_the_page_as_in_a_notebook(
     assert status == "Not started yet"
     assert f"Write {names[1]} first." in report
     assert len(fetched()) == 1
-    assert not visit.problems
-    visit.context.close()
 
 
 def test_without_the_digits_training_asks_for_a_notebook(lab):
