@@ -203,7 +203,7 @@ def _numpy(value):
     if hasattr(value, "assign"):  # Keras
         value = value.value
     if hasattr(value, "detach"):  # torch, and Keras on it
-        value = value.detach().cpu().double()
+        value = value.detach().cpu().double().numpy()
     return None if value is None else np.array(value, dtype=np.float64)
 
 

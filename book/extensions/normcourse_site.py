@@ -11,7 +11,6 @@
 import json
 import re
 import shutil
-from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -26,8 +25,9 @@ MATHJAX = [
     "output/chtml",  # it asks for its font itself
     "a11y/assistive-mml",
 ]
-UNUSED_SCRIPTS = re.compile("thebe|fontawesome|design-tabs")
-SEARCH_SCRIPTS = re.compile("searchtools|language_data|searchindex")
+UNUSED_SCRIPTS = re.compile(
+    "thebe|fontawesome|design-tabs|searchtools|language_data|searchindex"
+)
 MIME = "application/vnd.jupyter.widget-"
 FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
 CARD = re.compile(r'(<a class="nc-card" href="[^"]*)\.ipynb"')
@@ -70,7 +70,6 @@ def write_assets(app):
     (static / "palette.css").write_text(palette_css(), encoding="utf-8")
     app.add_css_file("palette.css")
     app.add_js_file("formulas.js", loading_method="defer")
-    app.add_js_file("tables.js", loading_method="defer")
 
     package = distribution("sphinx-mathjax-offline")
     source = package.locate_file("sphinx-mathjax-offline/static/mathjax")
@@ -87,14 +86,13 @@ def adapt_page(app, pagename, templatename, context, doctree):
     technique = Path(pagename).name
     context["technique"] = technique if technique in ACCENT else ""
     context["without_unused_scripts"] = without_unused_scripts
-    context["without_search_scripts"] = partial(
-        without_unused_scripts, unused=SEARCH_SCRIPTS
-    )
+    body = context.get("body", "")
+    if 'class="nc-table"' in body:  # on this page alone
+        app.add_js_file("tables.js", loading_method="defer")
     for kind in ("script_files", "css_files"):
         context[kind] = [
             file for file in context[kind] if not is_unused(file)
         ]
-    body = context.get("body", "")
     # On a phone a figure keeps a legible size and scrolls in its box.
     context["body"] = FIGURE.sub(
         r'<div class="nc-figure" tabindex="0">\g<0></div>', body
@@ -114,11 +112,11 @@ def is_unused(file):
     )
 
 
-def without_unused_scripts(html, unused=UNUSED_SCRIPTS):
+def without_unused_scripts(html):
     """Drop the unused among the scripts that the theme writes itself."""
     return re.sub(
         "<script[^>]*></script>",
-        lambda tag: "" if unused.search(tag[0]) else tag[0],
+        lambda tag: "" if UNUSED_SCRIPTS.search(tag[0]) else tag[0],
         html,
     )
 

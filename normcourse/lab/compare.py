@@ -185,7 +185,7 @@ OVER = {
     "each sample": (SHAPE[0], 1, 1, 1),
     "each channel": (1, 4, 1, 1),
 }
-FRONT = {"all weights": (1, 1, 1, 1), "each unit's": (SHAPE[1], 1, 1, 1)}
+FRONT = {"all weights": (1, 1, 1, 1), "a unit's weights": (SHAPE[1], 1, 1, 1)}
 
 
 def erased(name, over):
@@ -378,7 +378,7 @@ def erased_table():
     none = Absent("no layer with weights stands in front of it.")
     return Table(
         "What does it not notice?",
-        ["Technique", *(f"In {over}" for over in OVER), *(f"Scale of {of}" for of in ERASED)],
+        ["Technique", *(f"In {over}" for over in OVER), *(f"Scale of {of}" for of in FRONT)],
         [
             [
                 row(name),
@@ -388,9 +388,6 @@ def erased_table():
             for name in NAMES
         ],
     )
-
-
-ERASED = ("all weights", "a unit's weights")
 
 
 def edge_table():

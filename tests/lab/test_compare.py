@@ -69,7 +69,7 @@ def test_what_is_erased(name):
     assert [compare.erased(name, over) for over in compare.OVER] == inputs
     if name not in compare.DATA:
         assert compare.erased_in_front(name, "all weights") == everything
-        assert compare.erased_in_front(name, "each unit's") == unit
+        assert compare.erased_in_front(name, "a unit's weights") == unit
 
 
 def test_what_a_layer_does_is_tried(swap):
