@@ -1,5 +1,6 @@
 // Draws the widgets of a notebook on its static page, from the state stored in the notebook.
 // It knows anywidgets only: their JavaScript travels in the state, so no other host is asked.
+// What a reader answers is kept in this browser, and nowhere else.
 
 const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
 const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
@@ -18,12 +19,56 @@ function attributes({ state, buffers = [] }) {
   return state;
 }
 
+// By kind of widget: what is kept, and the question it answers. One that was changed is a new one.
+const KEPT = {
+  quickcheck: {
+    traits: ["answers"],
+    asks: ({ questions }) => questions.flatMap(({ ask, choice }) => [ask, ...choice.map(({ text }) => text)]),
+  },
+  prediction: {
+    traits: ["guess", "line", "shown"],
+    asks: ({ title, choices, axis }) => [title, ...choices, ...(axis.label ? [axis.label, ...(axis.over ?? [])] : [])],
+  },
+};
+
+// As normcourse.widgets.base.fingerprint.
+const fingerprint = (texts) =>
+  [...texts.join("\n")].reduce((sum, character) => (31 * sum + character.codePointAt(0)) % 2147483647, 7);
+
+class Kept {
+  constructor(id, state) {
+    const kind = KEPT[id.split("-")[0]];
+    this.key = kind && `normcourse:answers/${id}:1`;
+    this.traits = kind?.traits ?? [];
+    this.of = kind && fingerprint(kind.asks(state));
+  }
+
+  read() {
+    try {
+      const { of, ...kept } = JSON.parse(localStorage.getItem(this.key)) ?? {};
+      return of === this.of ? kept : {};
+    } catch {
+      return {}; // forbidden, or not ours
+    }
+  }
+
+  write(state) {
+    const kept = Object.fromEntries(this.traits.map((name) => [name, state[name]]));
+    try {
+      if (this.key) localStorage.setItem(this.key, JSON.stringify({ of: this.of, ...kept }));
+    } catch {
+      // The page works without.
+    }
+  }
+}
+
 // The part of a Backbone model that anywidget promises to a widget, without a kernel behind it.
 class Model {
   #listeners = new Map();
 
-  constructor(state) {
-    this.state = state;
+  constructor(id, state) {
+    this.kept = new Kept(id, state);
+    this.state = { ...state, ...this.kept.read() };
   }
 
   get(name) {
@@ -37,7 +82,9 @@ class Model {
     this.#emit("change", this);
   }
 
-  save_changes() {} // there is no kernel to tell
+  save_changes() {
+    this.kept.write(this.state);
+  }
 
   on(events, callback) {
     for (const event of events.split(" ")) {
@@ -89,7 +136,7 @@ async function start() {
     if (stored?.model_module !== "anywidget") {
       throw new Error(`only anywidgets can be drawn without a kernel, not ${stored?.model_name ?? id}`);
     }
-    const model = new Model(attributes(stored));
+    const model = new Model(id, attributes(stored));
     if (model.get("_css")) addStyle(model.get("_css"));
     const module = await load(model.get("_esm"));
     const widget = typeof module.default === "function" ? await module.default() : module.default;

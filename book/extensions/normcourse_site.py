@@ -89,6 +89,9 @@ def adapt_page(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
     if 'class="nc-table"' in body:  # on this page alone
         app.add_js_file("tables.js", loading_method="defer")
+    if 'class="nc-ledger"' in body:
+        app.add_js_file("ledger.js", type="module")
+        app.add_css_file("practice.css")
     for kind in ("script_files", "css_files"):
         context[kind] = [
             file for file in context[kind] if not is_unused(file)

@@ -1,6 +1,8 @@
 """What a learner meets: ``check`` and ``scoreboard``, which remember attempts and points."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -110,6 +112,18 @@ class Session:
                 key, name = (technique, exercise.name), f"{technique}.{exercise.name}"
                 self._failures[key] = state.get("failures", {}).get(name, 0)
                 self._best[key] = min(state.get("best", {}).get(name, 0), exercise.points)
+
+    def save_points(self, path):
+        """Write failures and best points as JSON, for the page of progress to import.
+
+        Args:
+            path: of the file, such as "points.json"; one that is there is replaced.
+
+        The file holds ``{"normcourse": 1, "session": state()}``. It is text that anyone can write:
+        no proof of who solved what.
+        """
+        text = json.dumps({"normcourse": 1, "session": self.state()}, indent=1)
+        Path(path).write_text(f"{text}\n", encoding="utf-8")
 
     def scoreboard(self, technique):
         """The best points so far of every exercise on ``technique``."""

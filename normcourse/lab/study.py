@@ -31,7 +31,8 @@ def studies():
     """
     found = {}
     shown = [e for module in MODULES for e in import_module(module).STUDIES]
-    for experiment in [*(claim.experiment for claim in claims().values()), *shown]:
+    tried = [claim.experiment for claim in claims().values() if claim.experiment]
+    for experiment in [*tried, *shown]:
         if experiment.study and found.setdefault(experiment.study, experiment) is not experiment:
             raise ValueError(f"two studies are named {experiment.study!r}.")
     return found

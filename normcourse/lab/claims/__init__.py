@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
-from normcourse.lab.claims.ledger import Ledger
+from normcourse.lab.claims.ledger import CHOICES, Ledger, bet_title
 from normcourse.lab.claims.record import Claim, Experiment, Figure, Result, Verdict
 from normcourse.lab.claims.show import Cards
 
@@ -38,6 +38,7 @@ CHAPTERS = (
     "weights/spectral_norm",
     "adaptive/divisive_norm",
     "adaptive/switchable_norm",
+    "practice/advice",
 )
 
 
@@ -70,14 +71,8 @@ def bet_on(claim, verdict):
     """The question that ``bet`` asks, of a claim whose verdict is known."""
     from normcourse.widgets import Prediction  # brings IPython
 
-    choices = {
-        Verdict.HOLDS: "it holds",
-        Verdict.PARTLY: "it holds only in some of the cases",
-        Verdict.FAILS: "it does not hold here",
-        Verdict.OPEN: "the runs cannot decide",
-    }
-    title = f"Your bet: “{claim.statement}”"
-    return Prediction(f"bet-{claim.name}", choices[verdict], choices.values(), title=title)
+    key, title = f"bet-{claim.name}", bet_title(claim)
+    return Prediction(key, CHOICES[verdict], CHOICES.values(), title=title)
 
 
 def _claim(name):

@@ -9,9 +9,17 @@ from itertools import groupby
 from pathlib import Path
 
 from normcourse.lab.claims.record import Claim, Interval, Result, Verdict
+from normcourse.lab.claims.said import INTRODUCTIONS, STATEMENTS, said_by
 from normcourse.lab.claims.show import MIME, STYLE, accent, chart, origin, papers, verdict
 
-__all__ = ["Ledger"]
+__all__ = ["CHOICES", "Ledger", "bet_title", "fingerprint"]
+
+CHOICES = {  # of a bet
+    Verdict.HOLDS: "it holds",
+    Verdict.PARTLY: "it holds only in some of the cases",
+    Verdict.FAILS: "it does not hold here",
+    Verdict.OPEN: "the runs cannot decide",
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,10 @@ class Ledger:
     def _summary(self):
         """How many claims were measured, and how many came out which way."""
         count = Counter(entry.result.verdict for entry in self.entries if entry.result)
+        read = sum(bool(entry.claim.literature) for entry in self.entries)
+        tried = f"tried, {read} of them in the literature alone" if read else "measured"
         return (
-            f"{count.total()} of {len(self.entries)} claims measured: {count[Verdict.HOLDS]} hold, "
+            f"{count.total()} of {len(self.entries)} claims {tried}: {count[Verdict.HOLDS]} hold, "
             f"{count[Verdict.PARTLY]} hold only in some cases, {count[Verdict.FAILS]} do not hold "
             f"here, {count[Verdict.OPEN]} not shown"
         )
@@ -79,16 +89,26 @@ class Ledger:
         return "\n".join([*lines, *(["", *self.problems] if self.problems else [])])
 
     def _repr_html_(self):
-        parts = [STYLE, f'<p class="nc-ledger-summary">{self._summary()}.</p>']
+        names = {entry.claim.name for entry in self.entries if entry.result}
+        done = sum(names.issuperset(tried) for _, tried in STATEMENTS)
+        parts = [
+            STYLE,
+            f'<div class="nc-ledger" data-choices="{escape(json.dumps(list(CHOICES.values())))}" '
+            f'data-sources="{escape(json.dumps(INTRODUCTIONS))}">',
+            f'<p class="nc-ledger-summary">{self._summary()}. With them {done} of the '
+            f"{len(STATEMENTS)} statements of the introductions have a verdict.</p>",
+        ]
         for chapter, entries in self._chapters():
             title = chapter.split("/")[-1].replace("_", " ").capitalize()
             page = os.path.relpath(self.root / chapter, os.curdir).replace(os.sep, "/") + ".html"
             parts += [
-                f'<div class="nc-claims" style="--nc-mark: {accent(chapter)}">',
+                f'<div class="nc-claims" data-chapter="{escape(title)}" '
+                f'style="--nc-mark: {accent(chapter)}">',
                 f'<p class="nc-chapter"><a href="{escape(page)}">{escape(title)}</a></p>',
                 *(_row(entry, escape(page)) for entry in entries),
                 "</div>",
             ]
+        parts.append("</div>")
         if self.problems:
             items = "".join(f"<li>{escape(problem)}</li>" for problem in self.problems)
             parts.append(f'<p>Not in order:</p><ul class="nc-ledger-problems">{items}</ul>')
@@ -101,10 +121,30 @@ def _row(entry, page):
     if result:
         link = f'<a href="{page}#claim-{claim.name}">{verdict(result)}</a>'
         shown = f'{chart(result)}\n<p class="nc-verdict">{link}</p>\n{origin(result)}'
+    verdicts = list(CHOICES)
+    right = verdicts.index(result.verdict) if result else -1
+    sources = said_by(claim.name)
+    said = ", ".join(sources) or "the paper named above"
     return (
-        f'<div class="nc-claim"><p class="nc-statement">{escape(claim.statement)}</p>\n'
-        f"{shown}\n{papers(claim)}</div>"
+        f'<div class="nc-claim" data-claim="{claim.name}" data-said="{sources}" '
+        f'data-right="{right}" data-of="{fingerprint([bet_title(claim), *CHOICES.values()])}">'
+        f'<p class="nc-statement">{escape(claim.statement)}</p>\n'
+        f'<div class="nc-outcome">{shown}\n{papers(claim)}</div>'
+        f'<p class="nc-said-by">Said by {said}.</p></div>'
     )
+
+
+def bet_title(claim):
+    """The question of a bet on a claim."""
+    return f"Your bet: “{claim.statement}”"
+
+
+def fingerprint(texts):
+    """A number that tells one question from another, as book/assets/loader.js computes it."""
+    total = 7
+    for character in "\n".join(texts):
+        total = (31 * total + ord(character)) % 2147483647
+    return total
 
 
 def _records(path):
@@ -130,7 +170,7 @@ def _join(claim, stored):
         },
     )
     try:  # what is stored in the chapter is that of the study of today
-        today = claim.measure() if claim.experiment.study else result
+        today = claim.measure() if claim.study else result
     except ValueError as problem:
         return Entry(claim, None, str(problem))
     # Where a key is missing there is no picture; all else is compared with the claim of today.

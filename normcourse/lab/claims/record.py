@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["STUDIES", "Claim", "Experiment", "Figure", "Interval", "Result", "State", "Verdict"]
+__all__ = [
+    "STUDIES",
+    "Claim",
+    "Experiment",
+    "Figure",
+    "Interval",
+    "Result",
+    "Source",
+    "State",
+    "Verdict",
+]
 
 STUDIES = Path(__file__).with_name("studies")  # what longer runs gave, one file each
 
@@ -224,15 +234,33 @@ class Experiment:
         return ("stored run of {date}, torch {torch}" + where).format_map(self.stored)
 
 
+class Source(NamedTuple):
+    """What a primary source says about one case of a claim that no experiment can settle.
+
+    Args:
+        case: that the source speaks about.
+        state: inside where it says what the claim says, outside where it says otherwise, across
+            where it leaves it open.
+        says: in our words.
+        where: "arXiv:id" or a full address.
+    """
+
+    case: str
+    state: State
+    says: str
+    where: str
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A statement that people make, and how it is tried.
+    """A statement that people make, and how it is tried: by an experiment, or in the literature.
 
     Args:
         name: snake_case, unique in the course.
         statement: one sentence, in the words people use.
-        experiment: what tries it.
+        experiment: what tries it; None where the literature alone can.
         figures: what is read from the experiment, and what the claim needs of it.
+        literature: what settles it in the place of an experiment.
         papers: primary sources, {"Authors year": "arXiv:id" or a full address}.
         revision: what was changed after a first run, and why.
         chapter: the page it stands on; filled in by :func:`normcourse.lab.claims.claims`.
@@ -240,19 +268,33 @@ class Claim:
 
     name: str
     statement: str
-    experiment: Experiment = field(repr=False)
-    figures: tuple[Figure, ...] = field(repr=False)
+    experiment: Experiment | None = field(default=None, repr=False)
+    figures: tuple[Figure, ...] = field(default=(), repr=False)
     papers: dict[str, str] = field(default_factory=dict)
     revision: str = ""
     chapter: str = ""
+    literature: tuple[Source, ...] = ()
 
     def __post_init__(self):
-        if not any(figure.region and not figure.premise for figure in self.figures):
+        if bool(self.experiment) == bool(self.literature):
+            raise ValueError(f"{self.name} needs either an experiment or literature.")
+        judged = any(figure.region and not figure.premise for figure in self.figures)
+        if self.experiment and not judged:
             raise ValueError(f"{self.name} has no criterion: give a figure above=, below=, ….")
+
+    @property
+    def study(self):
+        """The name of its experiment's study; empty where it has none."""
+        return self.experiment.study if self.experiment else ""
 
     @property
     def criterion(self):
         """What must be measured for which verdict, in words."""
+        if self.literature:
+            return (
+                "No experiment here can settle it. Holds for what its primary source says so, does "
+                "not hold where it says otherwise, not shown where it is silent."
+            )
 
         def needs(premise):
             found = (f for f in self.figures if f.region and f.premise == premise)
@@ -299,6 +341,8 @@ class Result:
     @property
     def cases(self):
         """{case: state of the claim in it}, what all need included; {"": state} of no case."""
+        if self.claim.literature:
+            return {source.case: source.state for source in self.claim.literature}
         found = {"": []}
         for figure, row, _, state in self.judged:
             if not figure.premise:
@@ -337,7 +381,8 @@ class Result:
 
     def record(self):
         """What the ledger reads from a chapter's stored output: text and rounded numbers."""
-        origin = self.claim.experiment.origin
+        origin = self.origin
+        said = [[s.case, s.state.value, s.says, s.where] for s in self.claim.literature]
         return {
             "statement": self.claim.statement,
             "criterion": self.claim.criterion,
@@ -346,11 +391,17 @@ class Result:
                 for key, rows in self.intervals.items()
             },
             "verdict": self.sentence,
-        } | ({"origin": origin} if origin else {})
+        } | {key: value for key, value in (("origin", origin), ("literature", said)) if value}
+
+    @property
+    def origin(self):
+        """Where the numbers come from; empty for what was run on the page."""
+        return self.claim.experiment.origin if self.claim.experiment else "from the literature"
 
     def __repr__(self):
-        origin = self.claim.experiment.origin
+        origin = self.origin
         lines = [f"{self.claim.statement} {self.sentence}{origin and f' ({origin})'}."]
+        lines += [f"  {s.case}: {s.says} ({s.where})" for s in self.claim.literature]
         for figure, row, interval, state in self.judged:
             mean, spread = figure.texts(interval)
             name = f"{figure.label}: {row}" if row else figure.label

@@ -22,6 +22,7 @@ _SHAPE = {  # of a mean, by where its interval lies; drawn around 0, 0
     State.OUTSIDE: '<path d="M-5-5 5 5M-5 5 5-5"/>',
     State.ACROSS: '<path class="nc-hollow" d="M0-6 6 0 0 6-6 0Z"/>',
 }
+_SAID = {State.INSIDE: "yes", State.OUTSIDE: "no", State.ACROSS: "open"}
 _ARROW = '<path d="M0-6 8 0 0 6Z" transform="rotate({})"/>'
 _DECADES = 8  # of a logarithmic axis on either side of the bounds; what is further, is an arrow
 
@@ -44,6 +45,7 @@ STYLE = """<style>
   width: 100%; height: auto; min-height: 2.1em; }
 .nc-row > .nc-value { grid-area: value; font-variant-numeric: tabular-nums; }
 .nc-row > .nc-state { grid-area: state; }
+.nc-said > .nc-bar { contain: none; }
 .nc-axis + * { margin-top: 0.7em; }
 .nc-axis span { font-style: italic; }
 .nc-head { font-weight: 600; }
@@ -80,12 +82,15 @@ class Cards:
 
     def _html(self):
         experiment, chapter = self.results[0].claim.experiment, self.results[0].claim.chapter
-        tried = f"{experiment.setting} {len(experiment.seeds)} seeds; 95 % t intervals."
+        picture, tried = "", "Read in the primary sources."
+        if experiment:
+            picture = experiment.picture(experiment.runs) if experiment.picture else ""
+            tried = f"{experiment.setting} {len(experiment.seeds)} seeds; 95 % t intervals."
         return "\n".join(
             [
                 STYLE,
                 f'<div class="nc-claims" style="--nc-mark: {accent(chapter)}">',
-                experiment.picture(experiment.runs) if experiment.picture else "",
+                picture,
                 *map(_card, self.results),
                 f"<details><summary>How it was tried</summary>\n<p>{escape(tried)}</p>",
                 *map(_fold, self.results),
@@ -106,15 +111,18 @@ def verdict(result):
 
 def origin(result):
     """Where the numbers of a study come from, html; empty for what was run on the page."""
-    text = result.claim.experiment.origin
+    text = result.origin
     return f'<p class="nc-keys">{escape(text[0].upper() + text[1:])}.</p>' if text else ""
+
+
+def _address(where):
+    return escape(where.replace("arXiv:", "https://arxiv.org/abs/"))
 
 
 def papers(claim):
     """The claim's primary sources as links, html; empty where there are none."""
     links = [
-        f'<a href="{escape(where.replace("arXiv:", "https://arxiv.org/abs/"))}">{escape(name)}</a>'
-        for name, where in claim.papers.items()
+        f'<a href="{_address(where)}">{escape(name)}</a>' for name, where in claim.papers.items()
     ]
     return f"<p>Read: {'; '.join(links)}.</p>" if links else ""
 
@@ -147,8 +155,17 @@ def _fold(result):
 
 
 def chart(result):
-    """The intervals of a result against the regions that its claim needs, as html."""
-    parts = []
+    """The intervals of a result against the regions that its claim needs, as html.
+
+    Of a claim that the literature settles, what each source says.
+    """
+    parts = [
+        f'<div class="nc-row nc-said"><span>{escape(source.case)}</span>'
+        f'<span class="nc-bar">{escape(source.says)}</span><span class="nc-value">'
+        f'<a href="{_address(source.where)}">{escape(source.where)}</a></span>'
+        f'<span class="nc-state">{_SAID[source.state]}</span></div>'
+        for source in result.claim.literature
+    ]
     for _, group in groupby(result.judged, key=lambda judged: id(judged[0])):
         rows = list(group)
         figure = rows[0][0]
