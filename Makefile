@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-com
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve site test cpus bench agreement study notebooks lab format lock clean
+.PHONY: help serve site test cpus search bench agreement study notebooks lab format lock clean
 
 help: ## list these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -29,10 +29,13 @@ test: $(VENV)/.full site ## run every test: package, notebooks, site
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -n 2 --dist loadfile --nbval
-	@$(BIN)/python -m normcourse.lab.processors oldest
+	@$(BIN)/python -m normcourse.lab.processors --changed oldest
 
 cpus: $(VENV)/.full ## run the notebooks as on many other processors (some ten minutes)
 	@$(BIN)/python -m normcourse.lab.processors
+
+search: $(VENV)/.full ## look for failures longer: a thousand inputs an exercise, other examples
+	@$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile=search tests
 
 bench: $(VENV)/.full ## time each technique beside torch.nn and NumPy
 	@$(BIN)/python benchmarks/speed.py

@@ -1,14 +1,18 @@
 """Run the notebooks as on other processors: ``python -m normcourse.lab.processors [name ...]``.
 
+With ``--changed`` nothing is run again that agreed when all it depends on was as it is now.
+
 NumPy, PyTorch and the libraries below them hold code for many processors, choose by the one they
 find, and what they choose rounds in its own way. Variables choose for them. What a notebook prints
 must not depend on it, and what it draws may differ by less than can be seen.
 """
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +54,8 @@ print("OpenBLAS", *sorted(blas) or "-", "torch", torch.backends.cpu.get_cpu_capa
 """
 _NBVAL = ["-m", "pytest", "-q", "--nbval", "-n", "2", "--dist", "loadfile"]
 _PATHS = "book", "tests/test_notebooks.py"
+_NEEDED = "book/**/*", "normcourse/**/*", "tests/test_notebooks.py", "requirements.txt"
+_AGREED = Path(sys.prefix, "agreed")  # a file for each processor: the digest of what agreed
 
 
 def environment(name: str) -> dict[str, str]:
@@ -92,9 +98,33 @@ def _python(*arguments, name):
     return subprocess.run(command, env=environment(name), capture_output=True, text=True)
 
 
+def digest() -> str:
+    """One for all files that the notebooks depend on, in the folder of the course."""
+    found = hashlib.sha256()
+    for path in sorted(path for pattern in _NEEDED for path in Path().glob(pattern)):
+        if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
+            found.update(f"{path}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def run_changed(name: str) -> bool | None:
+    """As :func:`run`, unless all agreed when every file was as it is now."""
+    stamp, now = _AGREED / name, digest()
+    if stamp.exists() and stamp.read_text() == now:
+        print(f"notebooks as on {name}: agreed before, and nothing changed since")
+        return True
+    passed = run(name)
+    if passed:
+        _AGREED.mkdir(exist_ok=True)
+        stamp.write_text(now)
+    return passed
+
+
 def main(names):
     """Run these, or all but the oldest, and return the number of those that failed."""
-    passed = {name: run(name) for name in names or [n for n in PROCESSORS if n != OLDEST]}
+    runs = run_changed if "--changed" in names else run
+    names = [name for name in names if name != "--changed"]
+    passed = {name: runs(name) for name in names or [n for n in PROCESSORS if n != OLDEST]}
     failed = [name for name, result in passed.items() if result is False]
     if len(passed) > 1:
         absent = [name for name, result in passed.items() if result is None]

@@ -92,4 +92,26 @@ def test_processors_are_named():
 def test_make_test_runs_the_oldest_and_make_cpus_the_others():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     lines = re.findall(r"-m normcourse\.lab\.processors(.*)", makefile)
-    assert lines == [f" {OLDEST}", ""]
+    assert lines == [f" --changed {OLDEST}", ""]
+
+
+def test_what_agreed_is_run_again_when_anything_changed(monkeypatch, tmp_path, capsys):
+    runs, passes = [], [True]
+    monkeypatch.setattr(processors, "_AGREED", tmp_path / "agreed")
+    monkeypatch.setattr(processors, "run", lambda name: runs.append(name) or passes[-1])
+    monkeypatch.chdir(tmp_path)
+    notebook = tmp_path / "book" / "practice" / "page.ipynb"
+    notebook.parent.mkdir(parents=True)
+    notebook.write_text("one")
+    for _ in range(2):
+        assert main(["--changed", OLDEST]) == 0
+    assert runs == [OLDEST]
+    assert "agreed before, and nothing changed" in capsys.readouterr().out
+    notebook.write_text("two")
+    passes.append(False)
+    for _ in range(2):  # what failed is run again
+        assert main(["--changed", OLDEST]) == 1
+    assert len(runs) == 3
+    passes.append(True)
+    assert main(["--changed", OLDEST]) == main([OLDEST]) == 0  # without the word it always runs
+    assert len(runs) == 5
