@@ -78,7 +78,7 @@ def contents(path):
     heading = "".join(notebook["cells"][0]["source"]).splitlines()[0]
     return found | {
         "title": heading.removeprefix("# "),
-        "counts": folder in COURSE,
+        "counts": folder in COURSE and name != "capstone",
     }
 
 

@@ -12,6 +12,9 @@
     train_bounded(spectral_norm_layer, spectral_norm_backward)
     train_divided(signed_divisive_norm, signed_divisive_norm_backward)
     train_switched(switchable_norm, shares_backward, switchable_norm_inference)
+    read_digits(scale_pixels, norm_in_training, norm_in_use)    # the capstone's three networks
+    port_model(token_norm, first_block)
+    export_network(tune_step, average_state, exported)
 
 One exercise is one record (:mod:`~normcourse.exercises.record`), read by ``check`` in a notebook,
 by pytest and by ``python -m normcourse.exercises``, which grades a learner's file.
@@ -21,6 +24,7 @@ from normcourse.exercises.judge import judge
 from normcourse.exercises.record import Exercise, Hint, Mistake, Probe, Steps
 from normcourse.exercises.restyle import restyle
 from normcourse.exercises.session import EXERCISES, Session, find
+from normcourse.exercises.symptoms import export_network, port_model, read_digits
 from normcourse.exercises.training import (
     train_bounded,
     train_digits,
@@ -38,8 +42,11 @@ __all__ = [
     "Probe",
     "Steps",
     "check",
+    "export_network",
     "find",
     "judge",
+    "port_model",
+    "read_digits",
     "restyle",
     "save_points",
     "scoreboard",

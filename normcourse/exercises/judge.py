@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normcourse.exercises.recognize import Finding, Reading, agrees, recognize, results
+from normcourse.exercises.recognize import (
+    Finding,
+    Reading,
+    agrees,
+    recognize,
+    results,
+    untouched,
+)
 from normcourse.exercises.record import Exercise, Probe
 
 __all__ = ["Trial", "Verdict", "judge", "told", "where"]
@@ -82,7 +89,9 @@ class Verdict:
 
     @property
     def points(self):
-        """One for each result that is right for a probe."""
+        """One for each result that is right for a probe; none for code as it was handed out."""
+        if not self.started:
+            return 0
         return sum(bool(c.all()) for trial in self.trials for c in trial.correct)
 
     @property
@@ -111,7 +120,8 @@ class Verdict:
 def judge(exercise, fn, seed=0):
     """Try ``fn`` on every probe of ``exercise``; return a :class:`Verdict`.
 
-    Structural faults come first, since they leave no numbers to compare.
+    Structural faults come first, since they leave no numbers to compare. Code with planted bugs is
+    not started while all of them are there, and nothing else is wrong.
     """
     finding = _check_parameters(exercise, fn)
     if finding:
@@ -123,13 +133,14 @@ def judge(exercise, fn, seed=0):
     k = next((i for i, probe in enumerate(exercise.probes) if not probe.by_hand), 0)
     trials[k] = _try_again(exercise, fn, trials[k], seed)
     structural = sorted((t for t in trials if t.finding), key=lambda t: t.size)
+    started = bool(structural) or not untouched(exercise, trials, seed)
     if structural:
         readings = _misshapen(exercise, trials, seed) or (Reading((structural[0].finding,)),)
     elif all(t.passed for t in trials):
         readings = ()
     else:
         readings = recognize(exercise, trials, seed) or _not_finite(exercise, trials)
-    return Verdict(exercise, tuple(trials), readings, _notes(exercise, trials))
+    return Verdict(exercise, tuple(trials), readings, _notes(exercise, trials), started)
 
 
 def _check_parameters(exercise, fn):

@@ -3,14 +3,18 @@
 A mistake is named when the attempt computes, on all inputs, the numbers of the mistake's twin. If
 no single one fits, each wrong result is looked at on its own, gradients are read as sums of known
 terms, and pairs of mistakes are tried. What agrees on some inputs only is said to.
+
+Bugs that were planted in the code that a learner mends come first, however many are left. Each is
+looked for where it alone makes a difference, so that it is named whatever else is wrong.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 
-__all__ = ["Finding", "Reading", "agrees", "recognize", "results"]
+__all__ = ["Finding", "Reading", "agrees", "recognize", "results", "untouched"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,10 @@ def recognize(exercise, trials, seed, shaped=True):
     if not shaped:
         return attempt.one_mistake() or attempt.two_of_another_shape()
     for read in (
+        attempt.planted,
         attempt.one_mistake,
+        attempt.planted_and_one,
+        attempt.planted_and_more,
         attempt.one_for_each_result,
         attempt.two_mistakes,
         attempt.two_for_each_result,
@@ -81,6 +88,13 @@ def recognize(exercise, trials, seed, shaped=True):
         if readings:
             return readings
     return ()
+
+
+def untouched(exercise, trials, seed):
+    """Whether the attempt still computes what the code with all planted bugs does."""
+    return bool(exercise.bugs) and bool(
+        _Attempt(exercise, trials, seed).fitting([exercise.bugs], range(len(exercise.returns)))
+    )
 
 
 class _Attempt:
@@ -130,6 +144,71 @@ class _Attempt:
             for mistakes in candidates
             if all(self.fits(mistakes, i, result) for i in order for result in which)
         ]
+
+    # ---- planted bugs ------------------------------------------------------------------------
+
+    def planted(self):
+        """The planted bugs that are left, where nothing else is wrong."""
+        found = self.fitting(self.sets(), self.all)
+        return found and _readings(found, self.mended(found[0]))
+
+    def planted_and_one(self):
+        """The planted bugs that are left, and one mistake that was not planted."""
+        found = self.fitting(
+            [
+                (*left, mistake)
+                for left in self.sets()
+                for mistake in self.exercise.mistakes
+                if mistake not in self.exercise.bugs and mistake.about
+                if not mistake.about & frozenset().union(*(bug.about for bug in left))
+            ],
+            self.all,
+        )
+        return found and _readings(
+            found, f"{self.mended(found[0][:-1])}, and there is one more mistake"
+        )
+
+    def sets(self):
+        """All sets of planted bugs, the small ones first."""
+        bugs = self.exercise.bugs
+        return [s for size in range(1, len(bugs) + 1) for s in combinations(bugs, size)]
+
+    def planted_and_more(self):
+        """The planted bugs that are left, beside something that is in no record."""
+        left = self.left()
+        told = f"{self.mended(left)}, and something else is wrong that was not planted"
+        return left and (self.two_mistakes() or _readings([left], told))
+
+    def mended(self, left):
+        count = len(self.exercise.bugs)
+        return f"Planted bugs mended: {count - len(left)} of {count}"
+
+    def left(self):
+        """The planted bugs that show in all places where one shows alone."""
+        return tuple(
+            bug
+            for bug in self.exercise.bugs
+            if (places := self.places(bug)) and all(self.fits((bug,), *place) for place in places)
+        )
+
+    def places(self, bug):
+        """(trial, result), where this bug makes a difference and no set of the others does."""
+        others = [other for other in self.exercise.bugs if other is not bug]
+        sets = [s for size in range(len(others) + 1) for s in combinations(others, size)]
+        return [
+            (i, result)
+            for i in self.order
+            for result in self.all
+            if not self.same(i, result, (bug,), ())
+            and all(self.same(i, result, s, ()) for s in sets)
+            and all(self.same(i, result, (bug, *s), (bug,)) for s in sets)
+        ]
+
+    def same(self, i, result, these, those):
+        """Whether two sets of mistakes give the same numbers in one result of one trial."""
+        a, b = (self.twin(mistakes, i)[result] for mistakes in (these, those))
+        least = np.abs(self.trials[i].expected[result]).max(initial=0.0)
+        return bool(agrees(a, b, self.trials[i].probe.tolerance, least).all())
 
     # ---- readings, the surest first ----------------------------------------------------------
 

@@ -138,6 +138,7 @@ class Exercise:
         mistakes: the wrong solutions that are recognized.
         hints: from a nudge to nearly the answer; revealed one at a time.
         coefficients: how its gradients are read.
+        planted: names of the mistakes that its first version has, for the learner to find.
     """
 
     name: str
@@ -148,6 +149,12 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     hints: tuple[Hint, ...]
     coefficients: tuple[Coefficients, ...] = ()
+    planted: tuple[str, ...] = ()
+
+    @property
+    def bugs(self):
+        """The mistakes that are planted."""
+        return tuple(mistake for mistake in self.mistakes if mistake.name in self.planted)
 
     @property
     def parameters(self):

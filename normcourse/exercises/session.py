@@ -8,6 +8,7 @@ import numpy as np
 
 from normcourse.exercises import (
     batch_norm,
+    capstone,
     divisive_norm,
     group_norm,
     instance_norm,
@@ -35,6 +36,7 @@ EXERCISES = {
     "spectral_norm": spectral_norm.EXERCISES,
     "divisive_norm": divisive_norm.EXERCISES,
     "switchable_norm": switchable_norm.EXERCISES,
+    "capstone": capstone.EXERCISES,
 }
 
 MOST_ENTRIES = 6  # of a wrong result that are listed
@@ -181,6 +183,11 @@ def _fitting_hints(verdict):
 
 
 def _invitation(exercise):
+    count = len(exercise.planted)
+    if count:
+        planted = "One bug is" if count == 1 else f"{count} bugs are"
+        advice = f"{planted} planted in this code. Mend one, run it, then check again."
+        return [Section("To do", (exercise.task, advice))]
     return [Section("To do", (exercise.task, "Write the body, run it, then check again."))]
 
 

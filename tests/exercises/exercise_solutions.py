@@ -1161,6 +1161,191 @@ def merge_one_row_at_a_time(a, b):
     return n, mean, var
 
 
+# --- capstone: right ------------------------------------------------------------------------------
+
+
+def scale_mended(train, new):
+    mean, std = train.mean(0), train.std(0)
+    std = np.where(std > 0, std, 1)
+    return (train - mean) / std, (new - mean) / std
+
+
+def scale_with_sklearn(train, new):
+    scaler = preprocessing.StandardScaler().fit(train)
+    return scaler.transform(train), scaler.transform(new)
+
+
+def scale_by_columns(train, new):
+    results = np.empty_like(train), np.empty_like(new)
+    for j in range(train.shape[1]):
+        mean = math.fsum(train[:, j].tolist()) / len(train)
+        std = math.sqrt(math.fsum((v - mean) ** 2 for v in train[:, j].tolist()) / len(train))
+        for result, x in zip(results, (train, new), strict=True):
+            result[:, j] = (x[:, j] - mean) / (std or 1)
+    return results
+
+
+def scale_affine(train, new):
+    mean, std = train.mean(0, dtype=float), train.std(0, dtype=float)
+    scale = np.divide(1, std, out=np.ones_like(std), where=std > 0)
+    shift = -mean * scale
+    return tuple((x * scale + shift).astype(x.dtype) for x in (train, new))
+
+
+def training_mended(x, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
+    mean = x.mean((0, 2, 3), keepdims=True)
+    var = x.var((0, 2, 3), keepdims=True)
+    xhat = (x - mean) / np.sqrt(var + eps)
+    y = weight[:, None, None] * xhat + bias[:, None, None]
+    n = x.size // x.shape[1]
+    mean, var = mean.ravel(), var.ravel() * n / (n - 1)
+    running_mean = (1 - momentum) * running_mean + momentum * mean
+    running_var = (1 - momentum) * running_var + momentum * var
+    return y, running_mean, running_var
+
+
+def training_torch(x, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
+    x, weight, bias = tensors(x, weight, bias)
+    running = torch.tensor(running_mean), torch.tensor(running_var)  # copies
+    return F.batch_norm(x, *running, weight, bias, True, momentum, eps), *running
+
+
+def training_package(x, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
+    running = normcourse.update_running_statistics(running_mean, running_var, x, momentum)
+    return normcourse.batch_norm(x, weight, bias, eps), *running
+
+
+def training_by_channels(x, running_mean, running_var, weight, bias, momentum=0.1, eps=1e-5):
+    y, means, variances = np.empty_like(x), running_mean.copy(), running_var.copy()
+    for c in range(x.shape[1]):
+        values = x[:, c].ravel()
+        y[:, c] = weight[c] * (x[:, c] - values.mean()) / np.sqrt(values.var() + eps) + bias[c]
+        means[c] += momentum * (values.mean() - means[c])
+        variances[c] += momentum * (values.var(ddof=1) - variances[c])
+    return y, means, variances
+
+
+def use_mended(x, running_mean, running_var, weight, bias, eps=1e-5):
+    mean, var = running_mean[:, None, None], running_var[:, None, None]
+    xhat = (x - mean) / np.sqrt(var + eps)
+    return weight[:, None, None] * xhat + bias[:, None, None]
+
+
+def use_folded(x, running_mean, running_var, weight, bias, eps=1e-5):
+    scale = weight / (running_var + eps) ** 0.5
+    shift = bias - running_mean * scale
+    return np.einsum("nchw,c->nchw", x, scale) + shift.reshape(1, -1, 1, 1)
+
+
+def use_torch(x, running_mean, running_var, weight, bias, eps=1e-5):
+    return F.batch_norm(*tensors(x, running_mean, running_var, weight, bias), False, 0.0, eps)
+
+
+def token_mended(x, weight, eps=1e-8):
+    square = (x * x).mean(-1, keepdims=True) + eps
+    return (1 + weight) * x / np.sqrt(square)
+
+
+def token_torch(x, weight, eps=1e-8):
+    x, weight = tensors(x, weight)
+    return F.rms_norm(x, x.shape[-1:], 1 + weight, eps)
+
+
+def token_loops(x, weight, eps=1e-8):
+    y = np.empty_like(x)
+    for token in np.ndindex(x.shape[:-1]):
+        values = x[token].astype(float)
+        y[token] = (1.0 + weight) * values / math.sqrt(values @ values / len(values) + eps)
+    return y
+
+
+def token_float32_eps(x, weight, eps=1e-8):
+    square = np.einsum("nld,nld->nl", x, x)[..., None] / np.float32(x.shape[-1])
+    unit = x * (square + np.float32(eps)) ** -0.5
+    return unit + weight * unit
+
+
+def block_mended(tokens, positions, W_read, W_write, eps=1e-6):
+    stream = tokens + positions
+    unit = stream / np.sqrt((stream**2).mean(-1, keepdims=True) + eps)
+    hidden = np.maximum(unit @ W_read, 0)
+    return stream + hidden @ W_write
+
+
+def block_copied(tokens, positions, W_read, W_write, eps=1e-6):
+    stream = tokens + positions
+    unit = np.array(stream, np.float32)
+    unit /= np.sqrt(np.square(unit).mean(-1, keepdims=True) + eps)
+    return stream + (unit @ W_read).clip(0) @ W_write
+
+
+def first_block_torch(tokens, positions, W_read, W_write, eps=1e-6):
+    tokens, positions, W_read, W_write = tensors(tokens, positions, W_read, W_write)
+    stream = tokens + positions
+    unit = F.rms_norm(stream, stream.shape[-1:], None, eps)
+    return stream + torch.relu(unit @ W_read) @ W_write
+
+
+def tune_mended(W, gamma, mean, dW, dgamma, batch_mean, frozen, rate=0.1, decay=0.1):
+    if frozen:
+        return W, gamma, mean
+    mean = mean + 0.1 * (batch_mean - mean)
+    W = W - rate * (dW + decay * W)
+    return W, gamma - rate * dgamma, mean
+
+
+def tune_by_factors(W, gamma, mean, dW, dgamma, batch_mean, frozen, rate=0.1, decay=0.1):
+    learns = 0 if frozen else 1
+    W = (1 - learns * rate * decay) * W - learns * rate * dW
+    mean = (1 - 0.1 * learns) * mean + 0.1 * learns * batch_mean
+    return W, gamma - learns * rate * dgamma, mean
+
+
+def tune_torch(W, gamma, mean, dW, dgamma, batch_mean, frozen, rate=0.1, decay=0.1):
+    if frozen:
+        return W, gamma, mean
+    W, gamma, mean = map(torch.tensor, (W, gamma, mean))
+    W.grad, gamma.grad = map(torch.tensor, (dW, dgamma))
+    groups = {"params": [W], "weight_decay": decay}, {"params": [gamma]}
+    torch.optim.SGD(groups, lr=rate).step()
+    return W, gamma, mean.lerp(torch.tensor(batch_mean), 0.1)
+
+
+def average_mended(average, model, rate=0.01):
+    pairs = zip(average, model, strict=True)
+    return tuple(a + rate * (m - a) for a, m in pairs)
+
+
+def average_as_list(average, model, rate=0.01):
+    return [(1 - rate) * average[i] + rate * model[i] for i in range(4)]
+
+
+def average_torch(average, model, rate=0.01):
+    return tuple(torch.lerp(*tensors(a, m), rate) for a, m in zip(average, model, strict=True))
+
+
+def exported_mended(x, z, W, b, gamma, beta, mean, var, eps=1e-5):
+    scale = gamma / np.sqrt(var + eps)
+    folded = W * scale
+    shift = beta + (b - mean) * scale
+    return x @ W + b, z @ folded + shift
+
+
+def exported_by_diagonal(x, z, W, b, gamma, beta, mean, var, eps=1e-5):
+    scale = np.diag(gamma / np.sqrt(var + eps))
+    return x @ W + b, z @ (W @ scale) + b @ scale - mean @ scale + beta
+
+
+def exported_not_folded(x, z, W, b, gamma, beta, mean, var, eps=1e-5):
+    return x @ W + b, gamma * (z @ W + b - mean) / np.sqrt(var + eps) + beta
+
+
+def exported_torch(x, z, W, b, gamma, beta, mean, var, eps=1e-5):
+    x, z, W, b, gamma, beta, mean, var = tensors(x, z, W, b, gamma, beta, mean, var)
+    layer = x @ W + b, z @ W + b
+    return layer[0], F.batch_norm(layer[1], mean, var, gamma, beta, False, 0.0, eps)
+
+
 RIGHT = {
     "min_max_scale": [min_max_package, min_max_sklearn, min_max_loops, min_max_torch],
     "min_max_inverse": [inverse_package, inverse_sklearn, inverse_folded],
@@ -1294,6 +1479,19 @@ RIGHT = {
         inference_loops,
     ],
     "batch_norm_layer": [layer_package, layer_torch],
+    "scale_pixels": [scale_mended, scale_with_sklearn, scale_by_columns, scale_affine],
+    "norm_in_training": [
+        training_mended,
+        training_torch,
+        training_package,
+        training_by_channels,
+    ],
+    "norm_in_use": [use_mended, use_folded, use_torch],
+    "token_norm": [token_mended, token_torch, token_loops, token_float32_eps],
+    "first_block": [block_mended, block_copied, first_block_torch],
+    "tune_step": [tune_mended, tune_by_factors, tune_torch],
+    "average_state": [average_mended, average_as_list, average_torch],
+    "exported": [exported_mended, exported_by_diagonal, exported_not_folded, exported_torch],
 }
 
 # --- Wrong, and in no record --------------------------------------------------------------------
@@ -1721,6 +1919,38 @@ def sni_nothing_for_one(x, running_mean, running_var, *arguments):
     return sn_float32(x, *arguments)
 
 
+# --- capstone: wrong, and in no record -----------------------------------------------------------
+
+
+def zeros_unless(fits, right):
+    """``right`` where ``fits(*arguments)``, else zeros."""
+
+    def fn(*arguments):
+        result = right(*arguments)
+        if fits(*arguments):
+            return result
+        return tuple(0 * r for r in result) if isinstance(result, tuple) else 0 * result
+
+    return fn
+
+
+def use_batch_if_several(x, running_mean, running_var, weight, bias, eps):
+    """The batch's own statistics where there are several images."""
+    if len(x) > 1:
+        running_mean, running_var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+    return use_mended(x, running_mean, running_var, weight, bias, eps)
+
+
+def token_guard(x, weight, eps):
+    """Quiet tokens stay as they are."""
+    square = (x * x).mean(-1, keepdims=True)
+    return np.where(square < 1e-6, (1 + weight) * x, token_mended(x, weight, eps))
+
+
+def token_clipped(x, weight, eps):
+    return token_mended(x, weight.clip(-10, 10), eps)
+
+
 WRONG = {
     "divisive_norm": [
         dn_clipped,
@@ -1894,4 +2124,38 @@ WRONG = {
         only(inference_folded, {2, 3}),
     ],
     "batch_norm_layer": [only(layer_package, {2})],
+    "scale_pixels": [
+        zeros_unless(lambda train, new: len(train) == len(new), scale_mended),
+        zeros_unless(lambda train, new: len(train) != len(new), scale_mended),
+    ],
+    "norm_in_training": [
+        zeros_unless(lambda x, *_: x[0, 0].size > 1, training_mended),
+        zeros_unless(lambda x, *_: x[0, 0].size == 1, training_mended),
+    ],
+    "norm_in_use": [
+        use_batch_if_several,
+        zeros_unless(lambda x, *_: len(x) > 1, use_mended),
+        zeros_unless(lambda *arguments: not arguments[5], use_mended),
+    ],
+    "token_norm": [
+        token_guard,
+        token_clipped,
+        zeros_unless(lambda x, *_: x.shape[1] == 1, token_mended),
+    ],
+    "first_block": [
+        zeros_unless(lambda *arguments: abs(arguments[3]).max() > 100, block_mended),
+        zeros_unless(lambda *arguments: abs(arguments[3]).max() < 100, block_mended),
+    ],
+    "tune_step": [
+        zeros_unless(lambda *arguments: arguments[6], tune_mended),
+        zeros_unless(lambda *arguments: not arguments[6], tune_mended),
+    ],
+    "average_state": [
+        lambda average, model, rate: average_mended(average, model, 0.25),
+        lambda average, model, rate: tuple(m.copy() for m in model),
+    ],
+    "exported": [
+        zeros_unless(lambda x, z, W, b, *_: b.any(), exported_mended),
+        zeros_unless(lambda x, z, W, b, *_: not b.any(), exported_mended),
+    ],
 }

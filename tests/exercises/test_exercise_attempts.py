@@ -3,7 +3,8 @@
 import random
 from collections import Counter
 
-import attempts_divisive_norm  # noqa: F401  registers its attempts
+import attempts_capstone  # noqa: F401  registers its attempts
+import attempts_divisive_norm  # noqa: F401
 import attempts_instance_norm  # noqa: F401
 import attempts_rms_norm  # noqa: F401
 import attempts_spectral_norm  # noqa: F401
