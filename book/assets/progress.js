@@ -224,7 +224,20 @@ const certificate = make("section", { className: "nc-certificate", "aria-label":
   }));
 const print = button("Print", () => window.print());
 const form = make("div", { className: "nc-certificate-form" }, make("label", { htmlFor: "nc-name", textContent: "Your name " }), name, print);
-name.addEventListener("input", () => (signed.textContent = name.value));
+name.addEventListener("input", () => {
+  signed.textContent = name.value;
+  forPrint();
+});
+
+// On paper the certificate stands alone: as a copy beside all that is not printed.
+function forPrint() {
+  document.querySelector(".nc-printed")?.remove();
+  if (certificate.hidden) return;
+  const copy = certificate.cloneNode(true);
+  copy.classList.add("nc-printed");
+  copy.setAttribute("aria-hidden", "true");
+  document.body.append(copy);
+}
 
 function certify(open, needed) {
   const sum = (kind) => needed.reduce((total, [, way]) => total + way[kind][0], 0);
@@ -232,6 +245,7 @@ function certify(open, needed) {
   certificate.hidden = form.hidden = open > 0;
   const date = new Date().toISOString().slice(0, 10);
   facts.textContent = `By ${date}, ${sum("checks")} quick checks answered rightly and ${sum("points")} points in the exercises on rescaling, batch, layer, instance, group, RMS, weight, spectral, divisive and switchable normalization: all that there are.`;
+  forPrint();
 }
 
 place.append(next,

@@ -148,7 +148,7 @@ def test_points_of_a_session_are_brought_in(open_page, tmp_path):
 
 def test_the_certificate_waits_until_all_is_done_and_is_printed_alone(open_page):
     page = open_page(PROGRESS)
-    certificate = page.locator(".nc-certificate")
+    certificate = page.locator("article .nc-certificate")
     assert not certificate.is_visible()
     page.evaluate(ALL_DONE)
     page.reload()
@@ -157,7 +157,9 @@ def test_the_certificate_waits_until_all_is_done_and_is_printed_alone(open_page)
     assert "Ada" in certificate.inner_text()
     assert "no proof of authorship" in certificate.inner_text()
     page.emulate_media(media="print")
-    assert certificate.is_visible()
+    printed = page.locator("body > .nc-printed")
+    assert printed.is_visible()
+    assert "Ada" in printed.inner_text()
     for other in ("h1", ".nc-progress-table", ".nc-progress-tools", "#what-the-certificate-says"):
         assert not page.locator(other).first.is_visible(), other
 
@@ -187,6 +189,6 @@ def test_with_a_certificate_it_is_accessible(open_page, theme, width):
     page = open_page(PROGRESS, theme, width)
     page.evaluate(ALL_DONE)
     page.reload()
-    page.locator(".nc-certificate").wait_for()
+    page.locator("article .nc-certificate").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert not violations(page)
