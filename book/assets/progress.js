@@ -20,6 +20,12 @@ const button = (textContent, onclick, more) => make("button", { type: "button", 
 // What is kept ------------------------------------------------------------------------------------
 
 let works = true;
+try {
+  localStorage.setItem("normcourse:try", "1");
+  localStorage.removeItem("normcourse:try");
+} catch {
+  works = false; // a full or forbidden storage is found out now
+}
 
 function read(key) {
   try {
@@ -109,7 +115,7 @@ function draw() {
   const needed = ways.filter(([page]) => page.counts);
   certify(needed.filter(([, way]) => !isDone(way)).length, needed);
   everything();
-  if (!works) status.textContent = "This browser keeps nothing for this site; export and import do not work either.";
+  if (!works) status.textContent = "This browser keeps nothing for this site, so there is nothing to sum up.";
 }
 
 // Out, in, away -----------------------------------------------------------------------------------

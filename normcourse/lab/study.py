@@ -20,7 +20,12 @@ __all__ = ["processor", "run", "studies"]
 
 
 # Modules with a list ``STUDIES``: what a page shows without a claim.
-MODULES = ("normcourse.lab.compare", "normcourse.lab.rates")
+MODULES = (
+    "normcourse.lab.compare",
+    "normcourse.lab.frontier",
+    "normcourse.lab.layer_search",
+    "normcourse.lab.rates",
+)
 
 
 def studies():

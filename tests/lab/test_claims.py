@@ -11,7 +11,16 @@ from scipy import stats
 
 from normcourse.lab import claims
 from normcourse.lab.claims.ledger import Ledger
-from normcourse.lab.claims.record import Claim, Experiment, Figure, Interval, Result, State, Verdict
+from normcourse.lab.claims.record import (
+    Claim,
+    Experiment,
+    Figure,
+    Interval,
+    Result,
+    Source,
+    State,
+    Verdict,
+)
 from normcourse.lab.claims.show import MIME, Cards, chart, curves
 
 ALL = claims.claims()
@@ -138,11 +147,30 @@ def test_every_claim_may_hold_and_may_not(claim):
             f.key: {"": ends(f, State.INSIDE if f.premise else state) if f.region else ()}
             for f in claim.figures
         }
-        assert Result(claim, intervals).verdict is verdict
+        said = tuple(source._replace(state=state) for source in claim.literature)
+        assert Result(replace(claim, literature=said), intervals).verdict is verdict
     assert claim.statement.endswith(".")
     assert claim.chapter.count("/") == 1
-    for where in claim.papers.values():
+    for where in (*claim.papers.values(), *(source.where for source in claim.literature)):
         assert re.match(r"https://|arXiv:\d{4}\.\d{5}$", where)
+
+
+def test_what_the_literature_settles_says_who_says_what():
+    says = (
+        Source("a <", State.INSIDE, "so & so", "arXiv:2001.00001"),
+        Source("b", State.ACROSS, "nothing", "arXiv:2001.00002"),
+    )
+    made = Claim("made_up", "It is so.", literature=says).measure()
+    assert made.sentence == "Holds only for a <; not shown for b"
+    assert "(from the literature)" in repr(made)
+    html = Cards((made,))._html()
+    assert "so &amp; so" in html
+    assert 'href="https://arxiv.org/abs/2001.00001"' in html
+    assert made.record()["literature"][1] == ["b", "straddles", "nothing", "arXiv:2001.00002"]
+    assert Claim("made_up", "", literature=says[1:]).measure().verdict is Verdict.OPEN
+    for options in ({}, {"literature": says, "experiment": Experiment(dict, "")}):
+        with pytest.raises(ValueError, match="either an experiment or literature"):
+            Claim("made_up", "It is so.", **options)
 
 
 def test_records_that_cannot_decide_are_refused():

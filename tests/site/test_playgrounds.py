@@ -191,7 +191,7 @@ def test_shows_what_python_computes(play):
     root, widget = play
     combinations = [len(c["values"]) for c in widget.controls]
     rng = np.random.default_rng(0)
-    tries = max(20, max(combinations))
+    tries = max(combinations) + 4
     for t in range(tries):
         settings = {}
         for control, n in zip(widget.controls, combinations, strict=True):
