@@ -120,7 +120,7 @@ VISION_ADVICE = (
         "Standardized kernels in front of group norm",
         ACTIVATIONS | VISION | SMALL | SCRATCH,
         "Each output channel's kernel is standardized, too. With group norm and one image per "
-        "device its authors reach batch norm with large batches. This course has not tried it.",
+        "device its authors reach batch norm with large batches. The course has not measured that.",
         papers={"Qiao et al. 2019": "arXiv:1903.10520"},
         see={"the same without a mean, weight norm": "weights/weight_norm"},
     ),
@@ -132,8 +132,14 @@ VISION_ADVICE = (
         "It learns shares of instance, layer and batch norm. It costs more, keeps batch norm's "
         "two modes, and was not shown to beat a good single choice here.",
         technique="switchable_norm",
-        claims=("switchable_robust", "switchable_suits", "switchable_costs"),
+        claims=("switchable_shifts", "switchable_suits", "switchable_costs"),
         papers={"Luo et al. 2018": "arXiv:1806.10779"},
+        against=(
+            Against(
+                "Only beside instance norm was it shown to bear small batches better here.",
+                claims=("switchable_robust",),
+            ),
+        ),
         write="switchable_norm",
     ),
     Advice(
@@ -316,6 +322,7 @@ IMAGES = (
             "Ulyanov et al. 2016": "arXiv:1607.08022",
             "Huang & Belongie 2017": "arXiv:1703.06868",
         },
+        see={"γ and β that depend on a condition": "practice/frontier"},
         against=(
             Against(
                 "In a generator it leaves droplets; scale the weights instead.",
@@ -338,6 +345,7 @@ IMAGES = (
             "latent diffusion's code": "https://github.com/CompVis/latent-diffusion/blob/main/ldm/"
             "modules/diffusionmodules/model.py",
         },
+        see={"layer norms that are set by the step": "practice/frontier"},
         against=(
             Against(
                 "Without any group norm, but with normalized weights, a U-Net became better.",
@@ -532,9 +540,32 @@ SETTINGS = (
         ACTIVATIONS | {"scarce": ("time",)},
         "The shortest formula was the slowest layer on our processor until it was compiled. At "
         "inference batch norm alone can be folded away.",
-        claims=("rms_faster",),
+        claims=("rms_faster", "bn_inference_time"),
         papers={"Zhang & Sennrich 2019": "arXiv:1910.07467"},
         see={"what each costs": "practice/compare"},
+    ),
+    Advice(
+        "without",
+        "without",
+        "Or none: residual branches that start at 0",
+        ACTIVATIONS
+        | {"network": ("convolution", "detection", "attention"), "scarce": ("memory", "time")}
+        | SCRATCH,
+        "What a norm does for depth can be had at the start of training, for nothing: a factor of "
+        "0, or a bound. Large learning rates are what you may lose.",
+        papers={
+            "De & Smith 2020": "arXiv:2002.10444",
+            "Brock et al. 2021": "arXiv:2102.06171",
+            "Zhu et al. 2025": "arXiv:2503.10622",
+        },
+        see={"networks without a norm": "practice/frontier"},
+        against=(
+            Against(
+                "A norm keeps measuring while the weights change, and bears larger rates.",
+                claims=("faster_and_bolder",),
+                papers={"Bjorck et al. 2018": "arXiv:1806.02375"},
+            ),
+        ),
     ),
     Advice(
         "weights-budget",

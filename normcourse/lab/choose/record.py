@@ -64,12 +64,13 @@ QUESTIONS = {
 }
 
 # What an advice decides, in the order of the answers. Of each there is one at most for any choice,
-# so that no two of them contradict; "instead" is another way, and says what speaks against it.
+# so that no two of them contradict; "instead" and "without" are other ways, and say who disagrees.
 PARTS = {
     "which": "Which",
     "instead": "Instead",
     "beside": "Beside it",
     "mixed": "A mixture",
+    "without": "Without",
     "where": "Where",
     "begin": "To begin with",
     "epsilon": "ε",

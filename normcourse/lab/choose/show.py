@@ -220,12 +220,12 @@ class Advised(Table):
             [
                 Cell(title, link=f"../{claims()[name].chapter}.ipynb#claim-{name}"),
                 claims()[name].statement,
-                ", ".join(said_by(name)),
                 found[name],
+                ", ".join(said_by(name)),
             ]
             for name, title in ADVISED.items()
         ]
-        heads = ["Advice", "In their words", "Said by", "What was measured"]
+        heads = ["Advice", "In their words", "What was measured", "Said by"]
         super().__init__("What do the introductions advise, and what was measured?", heads, rows)
 
     def __repr__(self):
