@@ -30,7 +30,7 @@ UNUSED_SCRIPTS = re.compile(
 )
 MIME = "application/vnd.jupyter.widget-"
 FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
-CARD = re.compile(r'(<a class="nc-card" href="[^"]*)\.ipynb"')
+CARD = re.compile(r'(<a class="nc-card" href="[^"#]*)\.ipynb(["#])')
 WIDGET_VIEW = re.compile(
     rf'<script type="{re.escape(MIME)}view\+json">(.*?)</script>',
     re.DOTALL,
@@ -89,9 +89,10 @@ def adapt_page(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
     if 'class="nc-table"' in body:  # on this page alone
         app.add_js_file("tables.js", loading_method="defer")
-    if 'class="nc-ledger"' in body:
-        app.add_js_file("ledger.js", type="module")
-        app.add_css_file("practice.css")
+    for part in ("ledger", "choose"):
+        if f'class="nc-{part}"' in body:
+            app.add_js_file(f"{part}.js", type="module")
+            app.add_css_file("practice.css")
     for kind in ("script_files", "css_files"):
         context[kind] = [
             file for file in context[kind] if not is_unused(file)
@@ -100,7 +101,7 @@ def adapt_page(app, pagename, templatename, context, doctree):
     context["body"] = FIGURE.sub(
         r'<div class="nc-figure" tabindex="0">\g<0></div>', body
     )
-    context["body"] = CARD.sub(r'\1.html"', context["body"])
+    context["body"] = CARD.sub(r"\1.html\2", context["body"])
     for script in context["script_files"]:
         if script.attributes.get("type") == f"{MIME}state+json":
             state = json.loads(script.attributes["body"])["state"]
