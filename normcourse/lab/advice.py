@@ -68,9 +68,9 @@ def fine_tuning(seed, steps=150, few=200):
 
     kept = tuned(lambda layer: layer)
     others = {
-        "layer norm instead": tuned(norm(LayerNorm)),
+        "layer norm": tuned(norm(LayerNorm)),
         "batch norm started anew": tuned(norm(BatchNorm)),
-        "none instead": tuned(norm(lambda features: None)),
+        "none": tuned(norm(lambda features: None)),
     }
     return {
         "lost": {name: kept - other for name, other in others.items()},

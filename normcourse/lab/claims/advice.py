@@ -52,7 +52,13 @@ CLAIMS = [
             reduced=partial(fine_tuning, steps=5),
         ),
         (
-            Figure("accuracy of those kept, minus", "lost", unit="pts", above=0),
+            Figure(
+                "accuracy with it minus that with",
+                "lost",
+                unit="pts",
+                above=0,
+                when="keeping it over {}",
+            ),
             Figure("accuracy", "accuracy", unit="%"),
         ),
     ),
