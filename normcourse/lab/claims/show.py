@@ -45,7 +45,6 @@ STYLE = """<style>
   width: 100%; height: auto; min-height: 2.1em; }
 .nc-row > .nc-value { grid-area: value; font-variant-numeric: tabular-nums; }
 .nc-row > .nc-state { grid-area: state; }
-.nc-said > .nc-bar { contain: none; }
 .nc-axis + * { margin-top: 0.7em; }
 .nc-axis span { font-style: italic; }
 .nc-head { font-weight: 600; }
@@ -160,8 +159,8 @@ def chart(result):
     Of a claim that the literature settles, what each source says.
     """
     parts = [
-        f'<div class="nc-row nc-said"><span>{escape(source.case)}</span>'
-        f'<span class="nc-bar">{escape(source.says)}</span><span class="nc-value">'
+        f'<div class="nc-row"><span>{escape(source.case)}</span>'
+        f'<span class="nc-bar" style="contain: none">{escape(source.says)}</span><span class="nc-value">'
         f'<a href="{_address(source.where)}">{escape(source.where)}</a></span>'
         f'<span class="nc-state">{_SAID[source.state]}</span></div>'
         for source in result.claim.literature
