@@ -433,7 +433,7 @@ def _network(name, seed, normalized):
     return torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], 10))
 
 
-def training_time(seed, rounds=60, limit=200):
+def training_time(seed, rounds=60, limit=200, target=0.9):
     """A step of training with batch norm over one without, and all steps until 90 %."""
     import torch
     from torch.nn import functional
@@ -467,8 +467,8 @@ def training_time(seed, rounds=60, limit=200):
                     64,
                     seed,
                     every=5,
-                    stop_at=0.9,
-                ).steps_to(0.9)
+                    stop_at=target,
+                ).steps_to(target)
                 for lr in (0.03, *RATES)
             )
             for normalized in (False, True)
