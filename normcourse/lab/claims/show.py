@@ -160,8 +160,9 @@ def chart(result):
     """
     parts = [
         f'<div class="nc-row"><span>{escape(source.case)}</span>'
-        f'<span class="nc-bar" style="contain: none">{escape(source.says)}</span><span class="nc-value">'
-        f'<a href="{_address(source.where)}">{escape(source.where)}</a></span>'
+        f'<span class="nc-bar" style="contain: none">{escape(source.says)}</span>'
+        f'<span class="nc-value"><a href="{_address(source.where)}">{escape(source.where)}</a>'
+        "</span>"
         f'<span class="nc-state">{_SAID[source.state]}</span></div>'
         for source in result.claim.literature
     ]
