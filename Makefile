@@ -28,8 +28,8 @@ test: $(VENV)/.full site ## run every test: package, notebooks, site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -n 2 --dist loadfile --nbval
-	@$(BIN)/python -m normcourse.lab.processors --changed oldest
+	@$(BIN)/pytest -n 2 --dist loadfile tests
+	@$(BIN)/python -m normcourse.lab.processors --changed native oldest
 
 cpus: $(VENV)/.full ## run the notebooks as on many other processors (some ten minutes)
 	@$(BIN)/python -m normcourse.lab.processors

@@ -172,7 +172,7 @@ def test_where_the_literature_disagrees_both_are_named(name, one, other):
 def test_what_the_advice_says_was_measured_was_measured(verdicts):
     """Its words follow these verdicts: where one changes, the advice must be read again."""
     for claim, begins in {
-        "keep_the_original": "Holds only for layer norm instead and none instead",
+        "keep_the_original": "Holds only for keeping it over layer norm and keeping it over none",
         "recurrent_batch_norm": "Holds only for one for all steps",
         "right_for_sequences": "Does not hold here for transformers; not shown for RNNs",
         "scale_starts_at_one": "Holds only for γ of 0.1 and γ of 10",

@@ -92,7 +92,7 @@ def test_processors_are_named():
 def test_make_test_runs_the_oldest_and_make_cpus_the_others():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     lines = re.findall(r"-m normcourse\.lab\.processors(.*)", makefile)
-    assert lines == [f" --changed {OLDEST}", ""]
+    assert lines == [f" --changed native {OLDEST}", ""]
 
 
 def test_what_agreed_is_run_again_when_anything_changed(monkeypatch, tmp_path, capsys):
