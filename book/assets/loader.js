@@ -31,7 +31,7 @@ const KEPT = {
   },
 };
 
-// As normcourse.widgets.base.fingerprint.
+// As fingerprint of normcourse.lab.claims.ledger.
 const fingerprint = (texts) =>
   [...texts.join("\n")].reduce((sum, character) => (31 * sum + character.codePointAt(0)) % 2147483647, 7);
 

@@ -17,7 +17,7 @@ import normcourse
 from normcourse.lab import data, text
 from normcourse.lab.claims.record import Experiment
 from normcourse.lab.models import Transformer, _linear
-from normcourse.lab.training import evaluate, fit, one_thread
+from normcourse.lab.training import descend, evaluate, fit, one_thread
 
 __all__ = [
     "ARMS",
@@ -238,18 +238,18 @@ def fit_rates(kind, depth, rates, clip=None, steps=60, batch_size=64, seed=0):
     """
     split, rng = data.digits("standard"), np.random.default_rng(seed)
     p = _stacked(kind, depth, len(rates), seed)
+
+    def change(name, a, da):
+        clipped = clip and name in ("in", "W1", "W2")
+        return adaptive_clip(da, a, clip) if clipped else da
+
     with one_thread():
         for _ in range(steps):
             rows = rng.choice(len(split.x_train), batch_size, replace=False)
             logits = forward(kind, p, torch.tensor(split.x_train[rows]))
             y = torch.tensor(split.y_train[rows]).repeat(len(rates))
             loss = functional.cross_entropy(logits.flatten(0, 1), y, reduction="sum") / batch_size
-            gradients = torch.autograd.grad(loss, list(p.values()))
-            with torch.no_grad():
-                for (name, a), da in zip(p.items(), gradients, strict=True):
-                    if clip and name in ("in", "W1", "W2"):
-                        da = adaptive_clip(da, a, clip)
-                    a -= torch.tensor(rates).double().reshape(-1, *[1] * (a.ndim - 1)) * da
+            descend(p, loss, torch.tensor(rates).double(), change)
         with torch.no_grad():
             read = forward(kind, p, torch.tensor(split.x_test)).argmax(-1).numpy()
     return tuple((read == split.y_test).mean(1).tolist())

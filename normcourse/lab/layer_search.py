@@ -118,7 +118,7 @@ def train(candidate, seed, steps=48, batch_size=32, tests=500):
     import torch
     from torch.nn import functional
 
-    from normcourse.lab.training import one_thread
+    from normcourse.lab.training import descend, one_thread
 
     split, rng = data.digits(seed=seed), np.random.default_rng(seed)
     kept, rates = slice(0, 400), torch.tensor(RATES).double()
@@ -130,10 +130,7 @@ def train(candidate, seed, steps=48, batch_size=32, tests=500):
             logits = forward(candidate, p, torch.tensor(x_train[rows])).flatten(0, 1)
             y = torch.tensor(y_train[rows]).repeat(len(RATES))
             loss = functional.cross_entropy(logits, y, reduction="sum") / batch_size
-            gradients = torch.autograd.grad(loss, list(p.values()), allow_unused=True)
-            with torch.no_grad():
-                for a, da in zip(p.values(), gradients, strict=True):
-                    a -= rates.reshape(-1, *[1] * (a.ndim - 1)) * da
+            descend(p, loss, rates)
 
         def right(x, y):
             with torch.no_grad():

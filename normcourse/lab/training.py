@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from normcourse.lab import network
 
-__all__ = ["History", "evaluate", "fit", "one_thread", "quickest"]
+__all__ = ["History", "descend", "evaluate", "fit", "one_thread", "quickest"]
 
 OPTIMIZER = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
@@ -43,6 +43,21 @@ def quickest(runs, rounds):
 
     with one_thread():
         return np.min([[seconds(run) for run in runs] for _ in range(rounds)], axis=0)
+
+
+def descend(parameters, loss, rates, change=lambda name, parameter, gradient: gradient):
+    """A step of gradient descent for networks side by side, each at its own rate, in place.
+
+    Args:
+        parameters: {name: tensor}, its first axis the networks.
+        loss: the sum of theirs.
+        rates: (networks,).
+        change: what is made of a gradient, from (name, parameter, gradient).
+    """
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    with torch.no_grad():
+        for (name, a), da in zip(parameters.items(), gradients, strict=True):
+            a -= rates.reshape(-1, *[1] * (a.ndim - 1)) * change(name, a, da)
 
 
 def fit(

@@ -10,6 +10,7 @@ from normcourse.lab.choose.lines import LINES, OURS
 from normcourse.lab.choose.record import PARTS, QUESTIONS
 from normcourse.lab.claims import CHAPTERS, claims, ledger
 from normcourse.lab.claims.said import INTRODUCTIONS, said_by
+from normcourse.lab.claims.show import link
 from normcourse.lab.tables import Cell, Table
 
 __all__ = ["ADVISED", "EXAMPLES", "Advised", "Guide", "address", "verdicts"]
@@ -158,8 +159,8 @@ class Guide:
         for name in names:
             claim = claims()[name]
             said = f" (said by {', '.join(said_by(name))})" if said_by(name) else ""
-            link = _link(claim.chapter, f"“{claim.statement}”", f"#claim-{name}")
-            items.append(f"<li>{link}{said}: <b>{escape(self.verdicts[name])}</b>.</li>")
+            card = _link(claim.chapter, f"“{claim.statement}”", f"#claim-{name}")
+            items.append(f"<li>{card}{said}: <b>{escape(self.verdicts[name])}</b>.</li>")
         return f'<ul class="nc-carried">{"".join(items)}</ul>' if items else ""
 
 
@@ -200,10 +201,7 @@ def _facts(line):
 
 
 def _papers(papers):
-    links = [
-        f'<a href="{escape(where.replace("arXiv:", "https://arxiv.org/abs/"))}">{escape(name)}</a>'
-        for name, where in papers.items()
-    ]
+    links = [link(name, where) for name, where in papers.items()]
     return f"({'; '.join(links)})" if links else ""
 
 

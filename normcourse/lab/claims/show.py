@@ -13,7 +13,18 @@ from statistics import median
 from normcourse.lab.claims.record import Result, State, Verdict
 from normcourse.palette import ACCENT, INK
 
-__all__ = ["MIME", "STYLE", "Cards", "accent", "chart", "curves", "origin", "papers", "verdict"]
+__all__ = [
+    "MIME",
+    "STYLE",
+    "Cards",
+    "accent",
+    "chart",
+    "curves",
+    "link",
+    "origin",
+    "papers",
+    "verdict",
+]
 
 MIME = "application/vnd.normcourse.claim+json"
 _MARK = {Verdict.HOLDS: "✓", Verdict.PARTLY: "◐", Verdict.FAILS: "✕", Verdict.OPEN: "?"}
@@ -114,15 +125,15 @@ def origin(result):
     return f'<p class="nc-keys">{escape(text[0].upper() + text[1:])}.</p>' if text else ""
 
 
-def _address(where):
-    return escape(where.replace("arXiv:", "https://arxiv.org/abs/"))
+def link(name, where):
+    """A link to "arXiv:id" or a full address, html."""
+    address = where.replace("arXiv:", "https://arxiv.org/abs/")
+    return f'<a href="{escape(address)}">{escape(name)}</a>'
 
 
 def papers(claim):
     """The claim's primary sources as links, html; empty where there are none."""
-    links = [
-        f'<a href="{_address(where)}">{escape(name)}</a>' for name, where in claim.papers.items()
-    ]
+    links = [link(name, where) for name, where in claim.papers.items()]
     return f"<p>Read: {'; '.join(links)}.</p>" if links else ""
 
 
@@ -161,8 +172,7 @@ def chart(result):
     parts = [
         f'<div class="nc-row"><span>{escape(source.case)}</span>'
         f'<span class="nc-bar" style="contain: none">{escape(source.says)}</span>'
-        f'<span class="nc-value"><a href="{_address(source.where)}">{escape(source.where)}</a>'
-        "</span>"
+        f'<span class="nc-value">{link(source.where, source.where)}</span>'
         f'<span class="nc-state">{_SAID[source.state]}</span></div>'
         for source in result.claim.literature
     ]
