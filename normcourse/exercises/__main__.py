@@ -1,44 +1,20 @@
 """Grade one learner's file: ``python -m normcourse.exercises path/to/notebook.ipynb``.
 
-A notebook or a Python file. Only its imports, assignments and definitions are run, each on its own:
-what fails does not stop the others. A function must be written in the file; an imported one earns
-nothing. The exit status is 0 for full points, 1 for less, and 2 where there is nothing to grade.
-The learner's code runs in this process, without limits: read the printed points, too.
+A notebook or a Python file. A function must be written in the file; an imported one earns nothing.
+The exit status is 0 for full points, 1 for less, and 2 where there is nothing to grade. The code
+runs in a process of its own, under a sandbox if there is one. For a class there is
+:mod:`normcourse.grading`.
 """
 
-import __future__
-
-import ast
-import inspect
-import json
-import linecache
-import os
-import re
+import secrets
 import sys
 import textwrap
-from contextlib import contextmanager, redirect_stdout
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
-from normcourse.exercises.judge import judge, told
-from normcourse.exercises.session import EXERCISES
-
-LEARNER = "learner"  # the module that the file becomes
-IMPORTS = (ast.Import, ast.ImportFrom)
-DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
-ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
-KEPT = IMPORTS + DEFINITIONS + ASSIGNMENTS
-
-# Lines that only Jupyter reads: %magic, !shell, ?help, files = !ls, np.mean?
-JUPYTER = re.compile(
-    r"^([ \t]*)(?:[%!?].*|\w[\w, ]*=[ \t]*[%!].*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE
-)
-CELL = re.compile(
-    r"^# ?%%", re.MULTILINE
-)  # as Jupytext and editors mark the cells of a Python file
-OTHER_LANGUAGE = re.compile(r"\s*%%(?!time\b|capture\b)")
+from normcourse.grading.grade import grade
+from normcourse.grading.rules import Rules
+from normcourse.grading.sandbox import NoSandbox, choose
+from normcourse.grading.submission import Submission
 
 
 def main(argv=None):
@@ -47,136 +23,35 @@ def main(argv=None):
     if len(arguments) != 1:
         print("usage: python -m normcourse.exercises path/to/notebook.ipynb", file=sys.stderr)
         return 2
-    try:
-        sources = read(Path(arguments[0]))
-    except (OSError, ValueError) as error:
-        print(f"{arguments[0]} cannot be read: {error}", file=sys.stderr)
-        return 2
-    namespace, problems = define(sources)
-    for problem in problems:
+    path = Path(arguments[0])
+    row = grade(Submission(path.stem, (path,)), Rules(), sandbox(), secrets.randbits(48))
+    for problem in row.problems:
         print(problem)
-    techniques = [
-        t for t, exercises in EXERCISES.items() if any(e.name in namespace for e in exercises)
-    ]
-    if not techniques:
-        print("No function of an exercise is defined there.", file=sys.stderr)
+    if not row.exercises:
+        print(f"{path} cannot be graded: {row.why}", file=sys.stderr)
         return 2
-    complete = [grade(technique, namespace) for technique in techniques]
-    return 0 if all(complete) else 1
+    for technique in dict.fromkeys(name.partition(".")[0] for name in row.exercises):
+        report(technique, {n: e for n, e in row.exercises.items() if n.startswith(f"{technique}.")})
+    return 0 if row.points == row.most else 1
 
 
-def read(path):
-    """(name, source) of each code cell of a notebook, or of a Python file, which may have some."""
-    text = path.read_text(encoding="utf-8-sig")
-    if path.suffix.lower() != ".ipynb":
-        starts = [0, *(found.start() for found in CELL.finditer(text)), len(text)]
-        # A cell keeps the lines it has in the file.
-        cells = ["\n" * text.count("\n", 0, a) + text[a:b] for a, b in pairwise(starts)]
-        return [(f"{path.name}, cell {i}" if i else path.name, c) for i, c in enumerate(cells)]
+def sandbox():
+    """One that holds, or else limits alone: whoever asks for one file mostly wrote it."""
     try:
-        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-        return [(f"code cell {i}", "".join(cell["source"])) for i, cell in enumerate(cells, 1)]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise ValueError(
-            "it is no notebook of nbformat 4. Open it in Jupyter and save it again"
-        ) from None
+        return choose("auto")
+    except NoSandbox:
+        print("No sandbox: this file runs with your rights, under limits alone.", file=sys.stderr)
+        return choose("none")
 
 
-def define(sources):
-    """Run imports, assignments and definitions; return the names they bind, and what failed."""
-    # Dataclasses look their module up.
-    module = sys.modules[LEARNER] = ModuleType(LEARNER)
-    namespace, problems, future = vars(module), [], 0
-    for name, source in sources:
-        # Errors quote the line that raised them.
-        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        try:
-            statements = parse(source, name)
-        except (SyntaxError, ValueError) as error:  # the latter for null bytes
-            problems.append(told(error))
-            continue
-        for statement in filter(_is_definition, statements):
-            future |= _future_flags(statement)
-            try:
-                code = compile(ast.Module([statement], []), name, "exec", future)
-                with muted():
-                    exec(code, namespace)
-            except (Exception, SystemExit) as error:  # the learner's, not ours
-                problems.append(f"{name}, line {statement.lineno}: {told(error)}")
-    return namespace, problems
-
-
-def parse(source, name):
-    """The statements of a cell, without Jupyter's own lines where Python cannot read them."""
-    try:
-        return ast.parse(source, name).body
-    except SyntaxError:
-        if OTHER_LANGUAGE.match(source):
-            return []
-        return ast.parse(JUPYTER.sub(r"\1pass", source), name).body
-
-
-def _is_definition(statement):
-    """What a function may need: nothing that only acts."""
-    if isinstance(statement, ast.If | ast.Try):
-        return all(map(_is_definition, statement.body))
-    return isinstance(statement, KEPT)
-
-
-def _future_flags(statement):
-    if not isinstance(statement, ast.ImportFrom) or statement.module != "__future__":
-        return 0
-    features = (getattr(__future__, alias.name, None) for alias in statement.names)
-    return sum(feature.compiler_flag for feature in features if feature)
-
-
-@contextmanager
-def muted():
-    """What the learner's code prints stays out of the grades, and there is nothing to read."""
-    stdin = sys.stdin
-    with open(os.devnull, "w") as sink, open(os.devnull) as sys.stdin, redirect_stdout(sink):
-        try:
-            yield
-        finally:
-            sys.stdin = stdin
-
-
-def origin(fn):
-    """The module in which a function was written, also behind decorators and partial."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    return getattr(inspect.unwrap(fn), "__module__", type(fn).__name__)
-
-
-def grade(technique, namespace):
-    """Print a line per exercise and the total of ``technique``; whether it is the full one."""
-    earned = 0
-    for exercise in EXERCISES[technique]:
-        state, points, explanations = "not defined", 0, ()
-        fn = namespace.get(exercise.name)
-        if callable(fn) and origin(fn) != LEARNER:
-            state = f"imported from {origin(fn)}, not written here"
-        elif callable(fn):
-            with muted():
-                verdict = judge(exercise, fn)
-            points, state = verdict.points, _state(verdict)
-            explanations = [finding.explanation for finding in verdict.findings]
-        earned += points
-        print(f"{technique}.{exercise.name}: {points} of {exercise.points} points, {state}")
-        for explanation in explanations:
+def report(technique, graded):
+    """Print a line per exercise and the total of a technique."""
+    for name, exercise in graded.items():
+        print(f"{name}: {exercise.points} of {exercise.most} points, {exercise.state}")
+        for explanation in exercise.explanations:
             print(textwrap.indent(textwrap.fill(explanation, 96), "    "))
-    most = sum(exercise.points for exercise in EXERCISES[technique])
+    earned, most = (sum(getattr(e, a) for e in graded.values()) for a in ("points", "most"))
     print(f"{technique}: {earned} of {most} points")
-    return earned == most
-
-
-def _state(verdict):
-    if verdict.passed:
-        return "passed"
-    if not verdict.started:
-        return "not started"
-    readings = (" and ".join(reading.names) for reading in verdict.readings)
-    return " or ".join(readings) or "wrong in a way known to no record"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import traceback
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from normcourse.exercises.recognize import (
 )
 from normcourse.exercises.record import Exercise, Probe
 
-__all__ = ["Trial", "Verdict", "judge", "told", "where"]
+__all__ = ["Elsewhere", "Place", "Stopped", "Trial", "Verdict", "judge", "told", "where"]
 
 MOST_CHARACTERS = 300  # of an exception's message that are shown
 NO_BROADCAST = (  # as NumPy and torch say it
@@ -43,6 +44,28 @@ NO_SUCH_AXIS = (
     "not enough values to unpack",
     "too many values to unpack",
 )
+
+
+class Place(NamedTuple):
+    """A line of a learner's code, as a traceback tells it."""
+
+    name: str
+    lineno: int
+    line: str
+
+
+class Elsewhere(Exception):
+    """What the learner's code raised in another process, and where."""
+
+    place: Place | None = None
+
+
+class Stopped(Exception):
+    """The learner's code did not come to an end, or may not be believed; ``finding`` says why."""
+
+    def __init__(self, finding):
+        super().__init__(finding.explanation)
+        self.finding = finding
 
 
 @dataclass(frozen=True)
@@ -209,7 +232,8 @@ def _of_another_shape(exercise, finding, value):
     values = value if isinstance(value, tuple | list) else (value,)
     if finding.name not in SHAPES or len(values) != len(exercise.returns):
         return ()
-    pairs = [_array("", v, np.empty(np.shape(v), np.float32)) for v in values]
+    of_any_shape = [np.broadcast_to(np.float32(0), np.shape(v)) for v in values]
+    pairs = [_array("", v, like) for v, like in zip(values, of_any_shape, strict=True)]
     return () if any(fault for _, fault in pairs) else tuple(array for array, _ in pairs)
 
 
@@ -246,6 +270,8 @@ def told(error):
 
 def where(error, *functions):
     """The last line that ran in the files of the learner's functions; None if there is none."""
+    if isinstance(error, Elsewhere):
+        return error.place
     codes = [getattr(inspect.unwrap(fn), "__code__", None) for fn in functions]
     files = {code.co_filename for code in codes if code}
     own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
@@ -253,6 +279,8 @@ def where(error, *functions):
 
 
 def _raised(error, fn):
+    if isinstance(error, Stopped):
+        return error.finding
     line = where(error, fn)
     place = f" (line {line.lineno}: {line.line})" if line else ""
     if any(words in str(error) for words in NO_PRODUCT):
