@@ -139,13 +139,19 @@ class Process(Channel):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self.home,
-            env={**ENVIRONMENT, "HOME": self.home or "/", "TMPDIR": self.home or "/tmp"},
+            env=self._environment(),
             start_new_session=True,
             **drop,
         )
         with _LOCK:
             _RUNNING.add(self.process.pid)
         super().__init__(self.process.stdin, self.process.stdout)
+
+    def _environment(self):
+        """What the process inherits; a container has its own, and its engine needs the grader's."""
+        if self.sandbox.name == "container":
+            return None
+        return {**ENVIRONMENT, "HOME": self.home or "/", "TMPDIR": self.home or "/tmp"}
 
     def boot(self, seconds):
         """Hand over the sources of what runs there."""
@@ -298,7 +304,7 @@ def _candidates(wanted, image):
     if wanted in ("auto", "bwrap"):
         yield from (Sandbox("bwrap", user=user) for user in users)
     if wanted == "container" or (wanted == "auto" and image):
-        engine = next(filter(shutil.which, ("docker", "podman")), "docker")
+        engine = shutil.which("docker") or shutil.which("podman") or "docker"
         yield Sandbox("container", image=image, engine=engine)
     if wanted == "none":
         yield from (Sandbox("none", user=user) for user in users)

@@ -138,7 +138,11 @@ def _in_short(row, days):
     if row.status != "graded":
         return f"{row.status}: {row.why}" if row.why else row.status
     parts = [f"{name}: {e.points} of {e.most}, {e.state}" for name, e in row.exercises.items()]
-    return "; ".join([*parts, *([f"{days} days late"] if days else [])])
+    return "; ".join([*parts, *([_late(days)] if days else [])])
+
+
+def _late(days):
+    return "1 day late" if days == 1 else f"{days} days late"
 
 
 def gradescope(row, points, days):
@@ -170,7 +174,7 @@ def gradescope(row, points, days):
 def _head(row, points, days):
     yield f"{row.learner}: {row.points} of {row.most} points"
     if days:
-        yield f"{days} days late: {points:g} points count."
+        yield f"{_late(days)}: {points:g} points count."
     if row.status != "graded":
         yield f"{row.status}: {row.why}".rstrip(": ")
     if row.cut:
