@@ -10,7 +10,7 @@ import numpy as np
 from normcourse.exercises.judge import Elsewhere, Place, Stopped
 from normcourse.exercises.recognize import Finding, results
 from normcourse.grading import wire
-from normcourse.grading.channel import Broken, Late
+from normcourse.grading.channel import Broken, Excess, Late
 from normcourse.grading.submission import Unreadable
 
 __all__ = ["Child", "Function"]
@@ -19,6 +19,7 @@ GRACE = 2.0  # seconds that an answer may be later than the limit on the code it
 STARTS = 20.0  # seconds that Python and NumPy may take to start
 SAME = 1e-5  # of the largest number: the same code on the same input differs by less
 MOST_STARTS = 12  # of the process for one submission
+MOST_ENDED = 2  # calls of a function that had to be ended
 
 AGAIN = Finding(
     "depends on an earlier call",
@@ -28,12 +29,9 @@ AGAIN = Finding(
 )
 
 
-TOO_LONG, MOST_LATE = "took too long", 2  # calls that may, before a function is called no more
-
-
 def _too_long(what):
     return Finding(
-        TOO_LONG,
+        "took too long",
         f"{what} Look for a loop that does not end, or for work that should be done once.",
     )
 
@@ -137,6 +135,9 @@ class Child:
             self.stop()
             text = _limit("A call", self.rules.seconds_per_call)
             raise self.stopped(_too_long(text)) from None
+        except Excess as error:
+            self.stop()
+            raise self.stopped(_too_much(error)) from None
         except Broken:
             self.stop()
             raise self.stopped(_ended("exit")) from None
@@ -174,6 +175,13 @@ def _ended(how):
     )
 
 
+def _too_much(error):
+    return Finding(
+        "took too much memory",
+        f"Your code held {error} and was ended. Look for a list that grows without an end.",
+    )
+
+
 def _no_answer(error):
     return Finding(
         "no proper answer", f"What came back is no result of a function: {wire.clean(error, 80)}."
@@ -194,19 +202,21 @@ class Function:
         told = told if isinstance(told, dict) else {}
         self.origin = wire.clean(told.get("origin"), 60)
         self.__signature__ = _signature(told.get("signature"))
-        self.spent, self.late = 0.0, 0
+        self.spent, self.ended = 0.0, []
 
     def __call__(self, *arguments):
         limit = self.child.rules.seconds_per_function
-        if self.spent > limit or self.late >= MOST_LATE:
+        if self.spent > limit:
             raise self.child.stopped(_too_long(_limit("All calls together", limit)))
+        if len(self.ended) >= MOST_ENDED:  # what was ended so often is called no more
+            raise Stopped(self.ended[-1])
         started = time.monotonic()
         try:
             room = 4 * _size(self.exercise, arguments)
             value = self._value(arguments, room, fresh=False)
             again = self._value(arguments, room, fresh=True)
         except Stopped as error:
-            self.late += error.finding.name == TOO_LONG
+            self.ended.append(error.finding)
             raise
         finally:
             self.spent += time.monotonic() - started

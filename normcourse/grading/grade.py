@@ -11,7 +11,7 @@ from normcourse.exercises.judge import judge
 from normcourse.exercises.record import Exercise
 from normcourse.exercises.session import EXERCISES, Feedback
 from normcourse.grading import wire
-from normcourse.grading.channel import Broken, Late
+from normcourse.grading.channel import Broken, Excess, Late
 from normcourse.grading.child import Child, Function
 from normcourse.grading.submission import Unreadable
 
@@ -112,7 +112,7 @@ def _fill(row, submission, rules, sandbox, seed):
     with Child(sandbox, submission, techniques, rules) as child:
         try:
             functions = child.define()
-        except (Late, Broken, wire.Malformed) as error:
+        except (Late, Broken, Excess, wire.Malformed) as error:
             row.cut = ("not read to its end",)
             raise Unreadable(_unread(error, rules)) from None
         row.started = time.perf_counter() - begun
@@ -133,6 +133,8 @@ def _fill(row, submission, rules, sandbox, seed):
 def _unread(error, rules):
     if isinstance(error, Late):
         return f"running its definitions took longer than {rules.seconds_per_file:g} s"
+    if isinstance(error, Excess):
+        return f"its definitions held {error}"
     return "its definitions ended the process that ran them, or spoke in its name"
 
 

@@ -1,5 +1,6 @@
 """Where a learner's code runs: what holds it is found by a trial, not by what is installed."""
 
+import itertools
 import json
 import os
 import secrets
@@ -12,12 +13,12 @@ import sysconfig
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from normcourse.grading import wire
-from normcourse.grading.channel import Broken, Channel
+from normcourse.grading.channel import Broken, Channel, Excess, Late
 
 __all__ = ["CHOICES", "NoSandbox", "Sandbox", "choose"]
 
@@ -27,11 +28,17 @@ PACKAGE = Path(__file__).resolve().parent.parent
 MEGABYTE = 1 << 20
 SCRATCH = 64 * MEGABYTE  # that may be written under /tmp
 
-# Reads the sources of wire.py and worker.py, whose lengths come first, and runs them.
+# Becomes another user, reads the sources of wire.py and worker.py, whose lengths come first, and
+# runs them.
 _LOCK, _RUNNING = threading.Lock(), set()  # the processes that were started here
 
 BOOT = """
 import json, os, sys, types
+user = int(sys.argv[1])
+if user:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 if os.fork():  # the parent of what runs is this process, not the one that grades
     os.wait()
     os._exit(0)
@@ -72,21 +79,23 @@ class Sandbox:
     Attributes:
         name: "bwrap", "container" or "none".
         held: what it was seen to hold, as sentences for the report.
-        user: the user that the process becomes; None for the one who grades.
+        drops: whether the process becomes another user, as root's can.
         image: of the container.
         engine: the program that runs containers.
         memory, processes: the most of each, in bytes and as a number.
         hidden: folders that are not to be seen, such as those of frameworks.
+        running: threads of this user that were there before, where they count, too.
     """
 
     name: str
     held: tuple[str, ...] = ()
-    user: int | None = None
+    drops: bool = False
     image: str = ""
     engine: str = ""
     memory: int = 1024 * MEGABYTE
     processes: int = 64
-    hidden: tuple[str, ...] = field(default=())
+    hidden: tuple[str, ...] = ()
+    running: int = 0
 
     def limits(self):
         """The limits that the process sets for itself before any code of a learner's runs."""
@@ -94,7 +103,7 @@ class Sandbox:
             "DATA": self.memory,
             "AS": 4 * self.memory + 4096 * MEGABYTE,  # PyTorch alone maps some gigabytes
             "FSIZE": 16 * MEGABYTE,
-            "NPROC": 4 * self.processes,  # of all processes of the user
+            "NPROC": self.processes + self.running,
             "NOFILE": 128,
             "CORE": 0,
         }
@@ -103,11 +112,12 @@ class Sandbox:
         """A running :class:`Process` that waits for requests."""
         return Process(self)
 
-    def command(self, name):
+    def command(self, name, user):
         """The command line that starts Python there, waiting for sources."""
-        boot = [sys.executable, "-I", "-c", BOOT]
+        inside = self.name == "bwrap" and user
+        boot = [sys.executable, "-I", "-c", BOOT, str(inside or 0)]
         if self.name == "bwrap":
-            return [*_bubble(self.hidden, as_root=self.user is None and _is_root()), *boot]
+            return [*_bubble(self.hidden, bool(inside)), *boot]
         if self.name == "container":
             limits = ["--memory", str(self.memory), "--pids-limit", str(self.processes)]
             return [
@@ -116,7 +126,7 @@ class Sandbox:
                 "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
                 "--user", f"{NOBODY}:{NOBODY}",
                 *(f"--env={k}={v}" for k, v in ENVIRONMENT.items() if k != "PATH"),
-                "--env=HOME=/tmp", self.image, "python3", "-I", "-c", BOOT,
+                "--env=HOME=/tmp", self.image, "python3", "-I", "-c", BOOT, "0",
             ]  # fmt: skip
         return boot
 
@@ -126,15 +136,14 @@ class Process(Channel):
 
     def __init__(self, sandbox):
         self.sandbox, self.name = sandbox, f"normcourse-{secrets.token_hex(6)}"
-        self.home, drop = None, {}
+        self.home, drop, user = None, {}, _user() if sandbox.drops else 0
         if sandbox.name == "none":  # elsewhere there is a folder in memory
             self.home = tempfile.mkdtemp(prefix="normcourse-")
-        if sandbox.user is not None:
-            if self.home:
-                os.chown(self.home, sandbox.user, sandbox.user)
-            drop = {"user": sandbox.user, "group": sandbox.user, "extra_groups": []}
+            if user:
+                os.chown(self.home, user, user)
+                drop = {"user": user, "group": user, "extra_groups": []}
         self.process = subprocess.Popen(
-            sandbox.command(self.name),
+            sandbox.command(self.name, user),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -157,6 +166,12 @@ class Process(Channel):
         """Hand over the sources of what runs there."""
         for part in (*_sources(), json.dumps(self.sandbox.limits()).encode()):
             self.send(f"{len(part)}\n".encode() + part, seconds)
+
+    def watch(self):
+        """All its processes together may hold twice what one of them may."""
+        most = 2 * self.sandbox.memory
+        if self.sandbox.name != "container" and _held_by(self.process.pid) > most:
+            raise Excess(f"more than {most / MEGABYTE:.0f} MB in all its processes")
 
     def stop(self):
         """End it and every process that it started, and remove its folder."""
@@ -182,6 +197,24 @@ def _sources():
     return tuple((here / name).read_bytes() for name in ("wire.py", "worker.py"))
 
 
+_numbers = itertools.count()
+
+
+def _user():
+    """A user that nobody else is: what it may have at once is its own."""
+    return 1_000_000 + os.getpid() % 1000 * 1000 + next(_numbers) % 1000
+
+
+def _running():
+    """Threads of this user, which count against the limit on processes."""
+    found = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError, KeyError, ValueError):
+            said = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            found += int(said["Threads"]) if int(said["Uid"].split()[0]) == os.getuid() else 0
+    return found
+
+
 def _is_root():
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -190,7 +223,7 @@ def _is_root():
 
 
 @cache
-def _bubble(hidden, as_root):
+def _bubble(hidden, drops):
     """Nothing but Python and its libraries is there, and nothing of it can be written."""
     seen = {Path(p) for p in ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/alternatives")}
     seen |= {Path("/etc/ld.so.cache"), Path("/etc/ld.so.conf"), Path("/etc/ld.so.conf.d")}
@@ -199,19 +232,24 @@ def _bubble(hidden, as_root):
     seen |= {Path(sys.executable).resolve().parent, *map(Path, sysconfig.get_paths().values())}
     seen |= {Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))}
     folders = sorted({p for p in seen if p.exists() or p.is_symlink()})
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    command += ["--hostname", "sandbox", "--unshare-user"]
-    if as_root:
-        command += ["--uid", str(NOBODY), "--gid", str(NOBODY)]
+    command = ["bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    command += ["--unshare-cgroup-try", "--hostname", "sandbox"]
+    if drops:  # root's process becomes another user, which needs no user namespace
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     for folder in folders:
         if folder.is_symlink() and folder.parent == Path("/"):
             command += ["--symlink", os.readlink(folder), str(folder)]
         elif PACKAGE.parent != folder and not any(p in folders for p in folder.parents):
+            for parent in reversed(folder.parents[:-1]):  # else only root could look into it
+                command += ["--perms", "0755", "--dir", str(parent)]
             command += ["--ro-bind", str(folder), str(folder)]
     for folder in (str(PACKAGE), *hidden):
         if any(parent in folders for parent in Path(folder).parents):
             command += ["--tmpfs", folder, "--remount-ro", folder]
-    size = ["--size", str(SCRATCH), "--tmpfs"]
+    size = ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs"]
     command += ["--proc", "/proc", "--dev", "/dev", *size, "/dev/shm", *size, "/tmp"]
     command += ["--dir", "/home/learner"]
     for folder in ("/proc", "/dev", "/"):  # root, even without its rights, may write to /proc/sys
@@ -222,7 +260,23 @@ def _bubble(hidden, as_root):
     return (*command, "--chdir", "/tmp")
 
 
-# ---- what is left over -------------------------------------------------------------------------
+# ---- what it holds, and what is left over ------------------------------------------------------
+
+
+def _held_by(pid):
+    """Bytes of memory that are a process's own and that of all which it started. Linux only."""
+    parents, held = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError, KeyError, ValueError):
+            said = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            own = int(status.parent.name)
+            parents[own] = int(said["PPid"])
+            sizes = (said.get(kind, "0").split()[0] for kind in ("RssAnon", "RssShmem"))
+            held[own] = 1024 * sum(map(int, sizes))
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return sum(held.get(one, 0) for one in family)
 
 
 def _adopt_orphans():
@@ -286,11 +340,12 @@ def choose(wanted="auto", image="", folder=None, **settings):
     _adopt_orphans()
     seen = []
     for sandbox in _candidates(wanted, image):
-        tried = replace(sandbox, **settings)
+        counted = sandbox.name == "none" and not sandbox.drops
+        tried = replace(sandbox, running=_running() if counted else 0, **settings)
         found, why = _trial(tried, folder)
         if found is not None:
             return found
-        seen.append(f"{sandbox.name}{'' if sandbox.user is None else ' as nobody'}: {why}")
+        seen.append(f"{sandbox.name}{' as another user' if sandbox.drops else ''}: {why}")
     advice = (
         "Install bubblewrap (apt-get install bubblewrap), name a container image with --image, "
         "or accept limits alone with --sandbox none: then a submission can read and write what "
@@ -300,14 +355,14 @@ def choose(wanted="auto", image="", folder=None, **settings):
 
 
 def _candidates(wanted, image):
-    users = [NOBODY, None] if _is_root() else [None]
+    ways = [True, False] if _is_root() else [False]
     if wanted in ("auto", "bwrap"):
-        yield from (Sandbox("bwrap", user=user) for user in users)
+        yield from (Sandbox("bwrap", drops=drops) for drops in ways)
     if wanted == "container" or (wanted == "auto" and image):
         engine = shutil.which("docker") or shutil.which("podman") or "docker"
         yield Sandbox("container", image=image, engine=engine)
     if wanted == "none":
-        yield from (Sandbox("none", user=user) for user in users)
+        yield from (Sandbox("none", drops=drops) for drops in ways)
 
 
 @contextmanager
@@ -340,7 +395,7 @@ def _trial(sandbox, folder):
                 seen, _ = process.receive(30, 1 << 16)
             finally:
                 process.stop()
-    except (OSError, Broken, wire.Malformed) as error:
+    except (OSError, Broken, Late, Excess, wire.Malformed) as error:
         return None, f"its trial failed ({wire.clean(error, 120)})"
     through = [
         name for name in ("reads", "writes", "network", "course", "others") if seen.get(name)
@@ -360,5 +415,5 @@ def _held(sandbox, through):
     }
     yield from (text for name, text in names.items() if name not in through)
     yield "limits on time, memory, file size and output"
-    if sandbox.user is not None:
-        yield "another user (nobody)"
+    if sandbox.drops:
+        yield "a user of its own"

@@ -57,7 +57,7 @@ touch()
 
 
 def test_files_of_others_are_neither_read_nor_changed(graded, sandbox, tmp_path):
-    if sandbox.name == "none" and sandbox.user is None:
+    if sandbox.name == "none" and not sandbox.drops:
         pytest.skip("without a sandbox a file may do what its user may")
     other = tmp_path / "alice.py"
     other.write_text(HONEST)
