@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -171,7 +172,9 @@ def _imported(function):
 
 def _judged(exercise: Exercise, function, seed):
     try:
-        verdict = judge(exercise, function, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of wrong twins: nobody here can mend them
+            verdict = judge(exercise, function, seed)
         feedback = Feedback(verdict, len(exercise.hints))
     except Exception as error:  # an answer that the judge cannot take is worth nothing
         return Graded(0, exercise.points, f"not judged: {wire.clean(type(error).__name__)}")
