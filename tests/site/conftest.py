@@ -1,18 +1,17 @@
 """The built site, served on localhost and opened in headless Chromium with other hosts blocked."""
 
 import gzip
-import shutil
 import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from unchanged import executable
 
 from normcourse.lab.serve import server
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # No name of another host leads anywhere: quicker than to ask here about each request.
 BLOCKED = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server"
 NO_BROWSER = "no Chromium found: install it (Debian and Ubuntu: apt-get install chromium)"
@@ -43,12 +42,12 @@ def address(site):
 
 @pytest.fixture(scope="session")
 def browser():
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
+    path = executable()
+    if path is None:
         pytest.skip(NO_BROWSER)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=executable,
+            executable_path=path,
             args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *BLOCKED],
         )
         yield browser
