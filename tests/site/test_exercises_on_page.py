@@ -14,7 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from axe import violations
+from axe import in_both_themes
 from bs4 import BeautifulSoup
 
 from normcourse.exercises import (
@@ -446,10 +446,8 @@ def test_is_accessible_with_an_open_report(lab):
     page.train()
     page.editor("batch_norm").press("End")
     page.page.keyboard.type(" ")
-    assert not violations(page.page)
+    assert not in_both_themes(page.page)
     assert_fits_a_phone(page.page)
-    page.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    assert not violations(page.page)
 
 
 def test_what_is_missing_is_told_of(lab):
