@@ -3,9 +3,6 @@
 import gzip
 import inspect
 import re
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -519,29 +516,3 @@ def test_an_exercise_stands_behind_its_chapter(site):
         page = BeautifulSoup((site / f"{chapter}.html").read_bytes(), "html.parser")
         title = page.select_one("a.right-next .prev-next-title")
         assert title.get_text(strip=True).startswith("Exercise: ")
-
-
-@pytest.mark.parametrize("url", ["", "https://github.com/someone/normcourse"])
-def test_a_site_without_the_runtime_says_so(tmp_path, url):
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    config["sphinx"]["config"]["run_runtime"] = ""
-    config["repository"]["url"] = url
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
-    (tmp_path / "_toc.yml").write_text("{format: jb-book, root: book/page}\n")
-    for folder in ("assets", "extensions"):
-        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
-    notebook = nbformat.read(ROOT / "book/exercises/rescaling.ipynb", as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# A page"))
-    nbformat.write(notebook, tmp_path / "book" / "page.ipynb")
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    subprocess.run([jupyter_book, "build", ".", "-W", "--keep-going"], cwd=tmp_path, check=True)
-    built = tmp_path / "_build" / "html"
-    page = (built / "book" / "page.html").read_text()
-    assert page.count("This site was built without Python for the browser.") == 1
-    assert '<code class="literal">make lab</code>' in page
-    assert ("opens this page in Binder or Colab" in page) == bool(url)
-    link = re.search(r'<a href="([^"]+)" download>Download this page as a notebook', page)[1]
-    assert (built / "book" / link).resolve().is_file()
-    assert "run.js" not in page
-    assert not list((built / "_static").glob("pyodide*"))
