@@ -320,8 +320,9 @@ class TestFromTheFirstClickToTheDownloads:
     def test_what_was_written_survives_a_reload_and_a_reset(self, page):
         cells = notebook_of("batch_norm").cells
         (stub,) = (c.source for c in cells if c.source.startswith("def batch_norm("))
-        while "Hint 2 of 3" not in page.report("batch_norm"):
-            page.check("batch_norm", WRONG)
+        for _ in range(2):
+            if "Hint 2 of 3" not in page.report("batch_norm"):  # else the test above was here
+                page.check("batch_norm", WRONG)
         page.page.reload()
         assert page.editor("batch_norm").input_value() == WRONG
         assert page.status("batch_norm") == "Not there yet, 4 of 6 points"
