@@ -28,7 +28,7 @@ test: $(VENV)/.full site ## run every test: package, notebooks, site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -n 2 --dist loadfile tests
+	@$(BIN)/pytest -n 2 --dist loadfile --skip-unchanged tests
 	@$(BIN)/python -m normcourse.lab.processors --changed native oldest
 
 cpus: $(VENV)/.full ## run the notebooks as on many other processors (some ten minutes)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from hypothesis import settings
+from unchanged import pytest_addoption, pytest_collection_modifyitems, pytest_configure  # noqa: F401
 
 from normcourse.lab.execute import ENVIRONMENT
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat.v4 import new_markdown_cell, new_notebook
 from normcourse_site import PAGES, contrast, legible
 from packaging.requirements import Requirement
@@ -104,19 +105,33 @@ def test_accent_is_legible(technique, theme):
     assert contrast(legible(color, page), page) >= 4.5
 
 
-@pytest.mark.parametrize("url", ["", "https://github.com/someone/normcourse"])
-def test_launch_buttons_appear_with_the_address_of_the_repository(tmp_path, url):
-    config = (ROOT / "_config.yml").read_text()
-    assert config.count('url: ""') == 1
-    (tmp_path / "_config.yml").write_text(config.replace('url: ""', f'url: "{url}"'))
-    (tmp_path / "_toc.yml").write_text("{format: jb-book, root: book/page}\n")
-    for folder in ("assets", "extensions"):
-        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
+@pytest.fixture(scope="module", params=["", "https://github.com/someone/normcourse"])
+def built(request, tmp_path_factory):
+    """(address, folder) of a site of two pages, built without Python for the browser."""
+    folder, url = tmp_path_factory.mktemp("book"), request.param
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["repository"]["url"] == ""
+    config["repository"]["url"] = url
+    config["sphinx"]["config"]["run_runtime"] = ""
+    (folder / "_config.yml").write_text(yaml.safe_dump(config))
+    toc = "{format: jb-book, root: book/page, chapters: [{file: book/exercise}]}\n"
+    (folder / "_toc.yml").write_text(toc)
+    for part in ("assets", "extensions"):
+        shutil.copytree(ROOT / "book" / part, folder / "book" / part)
     page = new_notebook(cells=[new_markdown_cell("# A page")])
-    nbformat.write(page, tmp_path / "book" / "page.ipynb")
+    nbformat.write(page, folder / "book" / "page.ipynb")
+    notebook = nbformat.read(ROOT / "book/exercises/rescaling.ipynb", as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells.insert(0, new_markdown_cell("# An exercise"))
+    nbformat.write(notebook, folder / "book" / "exercise.ipynb")
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    subprocess.run([jupyter_book, "build", ".", "-W", "--keep-going"], cwd=tmp_path, check=True)
-    html = (tmp_path / "_build" / "html" / "book" / "page.html").read_text()
+    subprocess.run([jupyter_book, "build", ".", "-W", "--keep-going"], cwd=folder, check=True)
+    return url, folder / "_build" / "html"
+
+
+def test_launch_buttons_appear_with_the_address_of_the_repository(built):
+    url, site = built
+    html = (site / "book" / "page.html").read_text()
     links = [
         "https://mybinder.org/v2/gh/someone/normcourse/main?urlpath=lab/tree/book/page.ipynb",
         "https://colab.research.google.com/github/someone/normcourse/blob/main/book/page.ipynb",
@@ -125,3 +140,15 @@ def test_launch_buttons_appear_with_the_address_of_the_repository(tmp_path, url)
     assert [link in html for link in links] == [bool(url)] * 3
     if not url:
         assert not re.search("mybinder|colab|github.com", html)
+
+
+def test_a_site_without_the_runtime_says_so(built):
+    url, site = built
+    page = (site / "book" / "exercise.html").read_text()
+    assert page.count("This site was built without Python for the browser.") == 1
+    assert '<code class="literal">make lab</code>' in page
+    assert ("opens this page in Binder or Colab" in page) == bool(url)
+    link = re.search(r'<a href="([^"]+)" download>Download this page as a notebook', page)[1]
+    assert (site / "book" / link).resolve().is_file()
+    assert "run.js" not in page
+    assert not list((site / "_static").glob("pyodide*"))

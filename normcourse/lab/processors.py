@@ -7,19 +7,16 @@ find, and what they choose rounds in its own way. Variables choose for them. Wha
 must not depend on it, and what it draws may differ by less than can be seen.
 """
 
-import hashlib
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
+from normcourse.lab.agreed import EXTENSIONS, Agreed
 
 __all__ = ["OLDEST", "PROCESSORS", "environment", "run"]
 
 OLDEST, NATIVE = "oldest", "native"
-_EXTENSIONS = np.show_config(mode="dicts")["SIMD Extensions"]
 
 # Name -> what is set. `make test` runs the native one, which is as this one is, and the oldest:
 # nothing that processors learned after 2008, so it is unlike any machine of today. `make cpus` runs
@@ -30,7 +27,7 @@ PROCESSORS = {
         "ATEN_CPU_CAPABILITY": "default",
         "MKL_CBWR": "COMPATIBLE",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "NPY_DISABLE_CPU_FEATURES": " ".join(_EXTENSIONS.get("found", [])),
+        "NPY_DISABLE_CPU_FEATURES": " ".join(EXTENSIONS.get("found", [])),
         "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
     },
     NATIVE: {},
@@ -56,7 +53,6 @@ print("OpenBLAS", *sorted(blas) or "-", "torch", torch.backends.cpu.get_cpu_capa
 _NBVAL = ["-m", "pytest", "-q", "--nbval", "-n", "2", "--dist", "loadfile"]
 _PATHS = "book", "tests/test_notebooks.py"
 _NEEDED = "book/**/*", "normcourse/**/*", "tests/test_notebooks.py", "requirements.txt"
-_AGREED = Path(sys.prefix, "agreed")  # a file for each processor: the digest of what agreed
 
 
 def environment(name: str) -> dict[str, str]:
@@ -100,25 +96,15 @@ def _python(*arguments, name):
     return subprocess.run(command, env=environment(name), capture_output=True, text=True)
 
 
-def digest() -> str:
-    """One for all files that the notebooks depend on, in the folder of the course."""
-    found = hashlib.sha256(repr(_EXTENSIONS).encode())  # the processor's
-    for path in sorted(path for pattern in _NEEDED for path in Path().glob(pattern)):
-        if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
-            found.update(f"{path}\0{path.stat().st_size}\0".encode() + path.read_bytes())
-    return found.hexdigest()
-
-
 def run_changed(name: str) -> bool | None:
     """As :func:`run`, unless all agreed when every file was as it is now."""
-    stamp, now = _AGREED / name, digest()
-    if stamp.exists() and stamp.read_text() == now:
+    agreed = Agreed(name, _NEEDED)
+    if agreed:
         print(f"notebooks as on {name}: agreed before, and nothing changed since")
         return True
     passed = run(name)
     if passed:
-        _AGREED.mkdir(exist_ok=True)
-        stamp.write_text(now)
+        agreed.passed()
     return passed
 
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from normcourse.lab import processors
+from normcourse.lab import agreed, processors
 from normcourse.lab.processors import OLDEST, PROCESSORS, environment, main, run
 
 ROUNDING = """
@@ -97,7 +97,7 @@ def test_make_test_runs_the_oldest_and_make_cpus_the_others():
 
 def test_what_agreed_is_run_again_when_anything_changed(monkeypatch, tmp_path, capsys):
     runs, passes = [], [True]
-    monkeypatch.setattr(processors, "_AGREED", tmp_path / "agreed")
+    monkeypatch.setattr(agreed, "FOLDER", tmp_path / "agreed")
     monkeypatch.setattr(processors, "run", lambda name: runs.append(name) or passes[-1])
     monkeypatch.chdir(tmp_path)
     notebook = tmp_path / "book" / "practice" / "page.ipynb"

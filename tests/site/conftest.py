@@ -1,18 +1,19 @@
 """The built site, served on localhost and opened in headless Chromium with other hosts blocked."""
 
 import gzip
-import shutil
 import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from unchanged import executable
 
 from normcourse.lab.serve import server
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# No name of another host leads anywhere: quicker than to ask here about each request.
+BLOCKED = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server"
 NO_BROWSER = "no Chromium found: install it (Debian and Ubuntu: apt-get install chromium)"
 NO_SITE = "the site is not built: run `make site`"
 
@@ -41,13 +42,13 @@ def address(site):
 
 @pytest.fixture(scope="session")
 def browser():
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
+    path = executable()
+    if path is None:
         pytest.skip(NO_BROWSER)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=executable,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+            executable_path=path,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *BLOCKED],
         )
         yield browser
         browser.close()
@@ -62,28 +63,37 @@ class Visit:
             color_scheme=theme,
             reduced_motion="reduce",
         )
+        self.address = address
         self.problems = []
         self.responses = []
+        self.under_way = set()
         self.page = page = self.context.new_page()
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+        page.on("request", self._note_request)
+        page.on("requestfinished", lambda request: self.under_way.discard(request))
+        page.on("requestfailed", self._note_failure)
         page.on("response", self._note_response)
-        page.route(lambda url: not url.startswith((address, "blob:", "data:")), self._block)
         page.goto(f"{address}/{path}")
         self.settle()
 
     def settle(self):
         """Wait until the page is loaded, its formulas are set and its widgets are drawn."""
-        self.page.wait_for_load_state("networkidle")
         self.page.evaluate("() => window.MathJax?.startup?.promise")
         self.page.wait_for_function(
             "() => !document.querySelector('script[type$=\"widget-view+json\"]')"
         )
+        while self.under_way:
+            self.page.wait_for_timeout(10)
 
-    def _block(self, route):
-        self.problems.append(f"another host: {route.request.url}")
-        route.abort()
+    def _note_request(self, request):
+        self.under_way.add(request)
+        if not request.url.startswith((self.address, "blob:", "data:")):
+            self.problems.append(f"another host: {request.url}")
+
+    def _note_failure(self, request):
+        self.under_way.discard(request)
+        self.problems.append(f"failed: {request.url}")
 
     def _note_console(self, message):
         if message.type in ("error", "warning"):

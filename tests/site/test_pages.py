@@ -13,9 +13,9 @@ from normcourse_site import contrast
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 CONTRAST = "color-contrast"
-# Formulas have the colour of the text around them, and the tokens of code are looked at one by one:
-# the two tests of it take a tenth of what axe would for what is most of a page.
-ELSEWHERE = {"exclude": [["mjx-container"], [".highlight"]]}
+# Formulas have the colour of the text around them, and the tokens of code and of signatures are
+# looked at one by one: the two tests of it take a tenth of what axe would for most of a page.
+ELSEWHERE = {"exclude": [["mjx-container"], [".highlight"], ["dt.sig"]]}
 NO_CONTRAST = {"rules": {CONTRAST: {"enabled": False}}}  # all rules but that of colours
 BUDGET = 600_000  # bytes of a page with all it loads, gzipped
 PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.glob("book/**/*.html"))
@@ -26,6 +26,7 @@ each_page = pytest.mark.parametrize("path", PAGES)
 def visit(request, visit_page):
     visit = visit_page(request.param)
     visit.path = request.param
+    visit.page.wait_for_load_state("networkidle")  # what comes late counts, too
     yield visit
     visit.context.close()
 
@@ -33,6 +34,11 @@ def visit(request, visit_page):
 @cache
 def soup(path):
     return BeautifulSoup((SITE / path).read_bytes(), "html.parser")
+
+
+@cache
+def ids(path):
+    return {element["id"] for element in soup(path).find_all(id=True)}
 
 
 def set_theme(page, theme):
@@ -88,11 +94,19 @@ def test_colours_are_legible(visit, theme):
 def test_code_is_legible(visit, theme):
     set_theme(visit.page, theme)
     pairs = visit.page.evaluate(
-        """() => [...document.querySelectorAll(".cell_input .highlight span")].map((token) => [
-          getComputedStyle(token).color,
-          getComputedStyle(token.closest("pre")).backgroundColor,
-        ].join(" on "))"""
+        """() => {
+          const tokens = ".cell_input .highlight span, dt.sig, dt.sig :not(.headerlink)";
+          const paper = (box) => {
+            const { backgroundColor, opacity } = getComputedStyle(box);
+            if (opacity !== "1") return `opacity ${opacity}`;
+            return backgroundColor === "rgba(0, 0, 0, 0)" && box.parentElement
+              ? paper(box.parentElement) : backgroundColor;
+          };
+          return [...document.querySelectorAll(tokens)].map(
+            (token) => `${getComputedStyle(token).color} on ${paper(token)}`);
+        }"""
     )
+    assert bool(pairs) == bool(soup(visit.path).select(".cell_input .highlight span, dt.sig"))
     for pair in set(pairs):
         ink, paper = (
             bytes(map(int, rgb)).hex() for rgb in re.findall(r"\((\d+), (\d+), (\d+)\)", pair)
@@ -139,7 +153,7 @@ def test_links_are_alive(path):
             continue
         file = SITE / unquote(target.path).lstrip("/")
         anchor = unquote(target.fragment)
-        if not file.is_file() or (anchor and not soup(file).find(id=anchor)):
+        if not file.is_file() or (anchor and anchor not in ids(file)):
             dead.append(link["href"])
     assert not dead
 

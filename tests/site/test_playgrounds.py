@@ -1,4 +1,4 @@
-"""Every playground and quick check on the built site, used by mouse and by keyboard.
+"""Every playground on the built site, used by mouse and by keyboard.
 
 What the page draws is read back from the page and compared with what Python computes now.
 """
@@ -40,7 +40,6 @@ def shown_ids():
 
 IDS = list(shown_ids())
 PLAYS = [(page, id.split("-", 1)[1]) for page, id in IDS if id.startswith("playground-")]
-CHECKS = [page for page, id in IDS if id.startswith("quickcheck-")]
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +48,32 @@ def widgets():
     return lambda key: made.setdefault(key, PLAYGROUNDS[key]())
 
 
+@pytest.fixture(scope="module")
+def turn_to(visit_page):
+    """The visit of a page, which is opened once for all that is tried on it one after the other."""
+    visits = {}
+
+    def leave():
+        for _, visit in [visits.popitem() for _ in list(visits)]:
+            visit.context.close()
+
+    def turn_to(path):
+        if path not in visits:
+            leave()
+            visits[path] = visit_page(path)
+        return visits[path]
+
+    yield turn_to
+    leave()
+
+
 @pytest.fixture(scope="module", params=PLAYS, ids="-".join)
-def play(request, visit_page, widgets):
-    """(root, widget) of a playground, on a page that is opened once for all tests of it."""
+def play(request, turn_to, widgets):
+    """(root, widget) of a playground."""
     path, key = request.param
-    visit, widget = visit_page(path), widgets(key)
+    visit, widget = turn_to(path), widgets(key)
     yield locate(visit.page, widget), widget
-    problems = visit.problems
-    visit.context.close()
-    assert not problems
+    assert not visit.problems
 
 
 @pytest.fixture
@@ -91,9 +107,13 @@ def set_by_keyboard(root, widget, control, index):
     group = inputs(root, widget)[k]
     element = group.first if control["kind"] != "choice" else group.locator("xpath=.").first
     element.focus()
-    element.press("Home")
-    for _ in range(index):
-        root.page.keyboard.press("ArrowRight")
+    steps = index
+    if control["kind"] == "choice" or not index:
+        element.press("Home")
+    else:
+        steps -= int(element.input_value())
+    for _ in range(abs(steps)):
+        root.page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
 
 
 def set_by_mouse(root, widget, control, index):
@@ -297,32 +317,3 @@ TIME_EVERY_MOVE = """root => {
     });
   return best;
 }"""
-
-
-@pytest.mark.parametrize("path", CHECKS)
-def test_quick_checks_answer_every_choice(open_page, path):
-    page = open_page(path)
-    questions = page.locator(".nc-quickcheck .nc-question")
-    questions.first.wait_for()
-    assert questions.count() >= 5
-    for q in range(questions.count()):
-        question = questions.nth(q)
-        feedback = question.get_by_role("status")
-        button = question.get_by_role("button", name="Check")
-        button.click()
-        assert "Choose an answer" in feedback.inner_text()
-        radios = question.get_by_role("radio")
-        said = []
-        for i in range(radios.count()):
-            if i % 2:  # by keyboard
-                radios.nth(i - 1).focus()
-                page.keyboard.press("ArrowDown")
-                button.focus()
-                page.keyboard.press("Enter")
-            else:
-                radios.nth(i).click()
-                button.click()
-            said.append(feedback.inner_text())
-        assert len(set(said)) == len(said)
-        assert sum(s.startswith("Yes.") for s in said) == 1
-        assert all(s.startswith(("Yes.", "Not quite.")) for s in said)

@@ -1,7 +1,7 @@
 """Tables that are sorted and filtered on the built site, by mouse and by keyboard."""
 
 import pytest
-from axe import violations
+from axe import in_both_themes
 
 from normcourse.lab import compare
 
@@ -95,14 +95,13 @@ def test_rows_are_filtered_by_what_is_typed(memory):
     assert len(names(table)) == 11
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_sorted_and_filtered_it_is_accessible(open_page, theme, width):
-    page = answered(open_page(PAGE, theme, width))
+def test_sorted_and_filtered_it_is_accessible(open_page, width):
+    page = answered(open_page(PAGE, width=width))
     table = page.locator("table.nc-table").first
     table.get_by_role("button").first.click()
     tools(table)[0].fill("norm")
-    assert not violations(page, ".bd-article")
+    assert not in_both_themes(page, ".bd-article")
 
 
 def test_on_a_phone_names_stay_while_numbers_scroll(open_page):

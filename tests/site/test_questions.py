@@ -1,4 +1,7 @@
-"""Predictions on the built site: the answer is closed until the reader has answered."""
+"""Predictions and quick checks on the built site.
+
+The answer to a prediction is closed until the reader has answered.
+"""
 
 import re
 from pathlib import Path
@@ -8,16 +11,70 @@ import pytest
 pytestmark = pytest.mark.site
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    path.relative_to(ROOT).with_suffix(".html").as_posix()
-    for path in sorted((ROOT / "book").rglob("*.ipynb"))
-    if '"prediction-' in path.read_text(encoding="utf-8")
-]
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_the_answer_waits_for_the_reader(open_page, path):
-    page = open_page(path)
+def each_page_with(kind):
+    """The page of every notebook that stores a widget of this kind."""
+    pages = [
+        path.relative_to(ROOT).with_suffix(".html").as_posix()
+        for path in sorted((ROOT / "book").rglob("*.ipynb"))
+        if f'"{kind}-' in path.read_text(encoding="utf-8")
+    ]
+    return pytest.mark.parametrize("visit", pages, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def visit(request, visit_page):
+    visit = visit_page(request.param)
+    yield visit
+    visit.context.close()
+
+
+@pytest.fixture
+def page(visit):
+    """One for all tests of what it asks, in this order: nothing is answered before its test."""
+    yield visit.page
+    assert not visit.problems
+
+
+@each_page_with("quickcheck")
+def test_quick_checks_answer_every_choice(page):
+    questions = page.locator(".nc-quickcheck .nc-question")
+    questions.first.wait_for()
+    assert questions.count() >= 5
+    for q in range(questions.count()):
+        question = questions.nth(q)
+        feedback = question.get_by_role("status")
+        button = question.get_by_role("button", name="Check")
+        button.click()
+        assert "Choose an answer" in feedback.inner_text()
+        radios = question.get_by_role("radio")
+        said = []
+        for i in range(radios.count()):
+            if i % 2:  # by keyboard
+                radios.nth(i - 1).focus()
+                page.keyboard.press("ArrowDown")
+                button.focus()
+                page.keyboard.press("Enter")
+            else:
+                radios.nth(i).click()
+                button.click()
+            said.append(feedback.inner_text())
+        assert len(set(said)) == len(said)
+        assert sum(s.startswith("Yes.") for s in said) == 1
+        assert all(s.startswith(("Yes.", "Not quite.")) for s in said)
+
+
+@each_page_with("prediction")
+def test_the_answer_is_printed(page):
+    page.locator(".nc-prediction").first.wait_for()
+    page.emulate_media(media="print")
+    assert all(cell.is_visible() for cell in page.locator("div.cell.tag_answer").all())
+    page.emulate_media(media="screen")
+
+
+@each_page_with("prediction")
+def test_the_answer_waits_for_the_reader(page):
     predictions = page.locator(".nc-prediction")
     predictions.first.wait_for()
     closed = page.locator("div.cell.tag_answer")
@@ -42,14 +99,6 @@ def choose(prediction, by_keyboard):
         return
     first.focus()
     first.press("ArrowRight")
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_the_answer_is_printed(open_page, path):
-    page = open_page(path)
-    page.locator(".nc-prediction").first.wait_for()
-    page.emulate_media(media="print")
-    assert all(cell.is_visible() for cell in page.locator("div.cell.tag_answer").all())
 
 
 def test_a_line_is_drawn_in_one_stroke_and_by_keyboard(open_page):
