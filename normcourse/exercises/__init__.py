@@ -23,7 +23,7 @@ by pytest and by ``python -m normcourse.exercises``, which grades a learner's fi
 from normcourse.exercises.judge import judge
 from normcourse.exercises.record import Exercise, Hint, Mistake, Probe, Steps
 from normcourse.exercises.restyle import restyle
-from normcourse.exercises.session import EXERCISES, Session, find
+from normcourse.exercises.session import EXERCISES, Session, find, register
 from normcourse.exercises.symptoms import export_network, port_model, read_digits
 from normcourse.exercises.training import (
     train_bounded,
@@ -47,6 +47,7 @@ __all__ = [
     "judge",
     "port_model",
     "read_digits",
+    "register",
     "restyle",
     "save_points",
     "scoreboard",

@@ -22,7 +22,7 @@ from normcourse.exercises import (
 from normcourse.exercises.display import Report, Section, Table
 from normcourse.exercises.judge import judge
 
-__all__ = ["EXERCISES", "Feedback", "Session", "find"]
+__all__ = ["EXERCISES", "Feedback", "Session", "find", "register"]
 
 # Per technique, in the order of the course.
 EXERCISES = {
@@ -42,6 +42,23 @@ EXERCISES = {
 MOST_ENTRIES = 6  # of a wrong result that are listed
 MOST_READINGS = 3  # that cannot be told apart and are listed
 MOST_NUMBERS = 18  # of an argument that are written out
+
+
+def register(technique, exercises):
+    """Make exercises of one's own known to ``check``, and to whatever else looks for them.
+
+    Args:
+        technique: their common name, such as the name of the file that holds them.
+        exercises: records, see :class:`~normcourse.exercises.record.Exercise`.
+
+    Raises:
+        ValueError: a technique or a function of that name is there already.
+    """
+    taken = {e.name for known in EXERCISES.values() for e in known} | EXERCISES.keys()
+    for name in (technique, *(e.name for e in exercises if e.name != technique)):
+        if name in taken:
+            raise ValueError(f"{name!r} is an exercise already. Choose another name.")
+    EXERCISES[technique] = tuple(exercises)
 
 
 def find(name):
@@ -156,7 +173,7 @@ class Feedback(Report):
         hints: the ones revealed so far.
     """
 
-    def __init__(self, verdict, failures):
+    def __init__(self, verdict, failures, here=True):
         exercise = verdict.exercise
         failure = verdict.smallest_failure
         self.verdict = verdict
@@ -169,7 +186,7 @@ class Feedback(Report):
             title, state, sections = f"passed, {points}", "passed", [_tried(verdict)]
         else:
             title, state = f"not there yet, {points}", "wrong"
-            sections = [*_diagnosis(verdict), *_hints(exercise, self.hints)]
+            sections = [*_diagnosis(verdict, here), *_hints(exercise, self.hints, here)]
         if verdict.notes:
             sections.append(Section("Note", verdict.notes))
         super().__init__(f"{exercise.name}: {title}", state, sections)
@@ -220,10 +237,10 @@ def _are(names):
     return "is" if len(names) == 1 else "are"
 
 
-def _diagnosis(verdict):
+def _diagnosis(verdict, here):
     if verdict.trials:
         yield _tried(verdict)
-        yield from _smallest_failure(verdict)
+        yield from _smallest_failure(verdict, here)
     readings = verdict.readings
     if not readings:
         yield Section(
@@ -251,7 +268,7 @@ def _diagnosis(verdict):
         )
 
 
-def _smallest_failure(verdict):
+def _smallest_failure(verdict, here):
     trial, exercise = verdict.smallest_failure, verdict.exercise
     rows = tuple(
         (name, _written(value))
@@ -262,7 +279,8 @@ def _smallest_failure(verdict):
         blocks.append(f"By hand: {trial.probe.by_hand}.")
     if trial.got:
         blocks += _wrong_entries(exercise.returns, trial)
-    blocks.append("This input is check(...).arguments, to call your function with.")
+    if here:
+        blocks.append("This input is check(...).arguments, to call your function with.")
     yield Section(f"The smallest input that fails: {trial.probe.name}", tuple(blocks))
 
 
@@ -289,10 +307,10 @@ def _wrong_entries(names, trial):
     return [Table(("entry", "expected", "got"), rows), count]
 
 
-def _hints(exercise, revealed):
+def _hints(exercise, revealed, here):
     for i, hint in enumerate(revealed, 1):
         yield Section(f"Hint {i} of {len(exercise.hints)}", (hint,))
-    if len(revealed) < len(exercise.hints):
+    if here and len(revealed) < len(exercise.hints):
         yield Section("More hints", ("The next check that fails shows another.",))
 
 

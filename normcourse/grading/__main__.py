@@ -31,6 +31,8 @@ def parser():
     add("--exercises", metavar="NAMES", help="techniques or exercises that count, with commas")
     add("--frameworks", choices=FRAMEWORKS, help="whether a framework's own norms count (allowed)")
     add("--sandbox", choices=CHOICES, help="what holds the learners' code (auto)")
+    add("--one", metavar="LEARNER", default="", help="all that is handed in is this learner's")
+    add("--records", metavar="FILE", help="exercises of your own")
     add("--image", help="the image of a container with Python and NumPy")
     add("--seed", type=int, help="of the inputs, to repeat a run")
     add("--jobs", type=int, default=-1, help="processes at once (one per core)")
@@ -54,11 +56,12 @@ def _grade(said):
     names = said.exercises and tuple(n.strip() for n in said.exercises.split(","))
     rules = Rules.read(
         said.rules, exercises=names, frameworks=said.frameworks, sandbox=said.sandbox,
-        image=said.image, seed=said.seed,
+        image=said.image, seed=said.seed, records=said.records,
     )  # fmt: skip
     if not said.submissions:
         raise ValueError("Name the files or folders that were handed in, such as submissions/.")
-    submissions = find(said.submissions, read_roster(said.roster) if said.roster else None)
+    roster = read_roster(said.roster) if said.roster else None
+    submissions = find(said.submissions, roster, said.one)
     progress = None if said.quiet else _line
     result = run(submissions, said.out, rules, said.jobs, said.dask, said.regrade, progress)
     tables.write(said.out, result)
@@ -69,9 +72,10 @@ def _grade(said):
         f"{len(rows)} learners, {graded} graded ({result.kept} rows kept from before), "
         f"{result.seconds:.1f} s, seed {result.seed}"
     )
-    for what in sorted({f"{row.sandbox}: {'; '.join(row.held)}" for row in rows if row.held}):
+    for what in sorted({f"{row.sandbox}: {'; '.join(row.held)}" for row in rows if row.started}):
         print(f"Sandbox {what}")
-    print(f"Written to {said.out}: learners.csv, exercises.csv, class.html, feedback/, gradescope/")
+    print(f"Written to {said.out}: class.html, learners.csv, exercises.csv, feedback/, and for")
+    print("gradebooks canvas.csv, moodle.csv, gradescope/")
     return 0
 
 

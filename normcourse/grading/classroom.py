@@ -80,7 +80,7 @@ def write(out, result):
 def _blocks(rows):
     status = Counter(row.status for row in rows)
     yield "Submissions", ("status", "how many"), [(s, str(n)) for s, n in status.most_common()]
-    held = Counter((row.sandbox or "none", "; ".join(row.held)) for row in rows if row.sandbox)
+    held = Counter((row.sandbox or "none", "; ".join(row.held)) for row in rows if row.started)
     if held:
         lines = [(name, what, str(n)) for (name, what), n in held.most_common()]
         yield "What held", ("sandbox", "what it was seen to hold", "submissions"), lines

@@ -157,7 +157,7 @@ def _graded(child, exercise, name, seed):
         if function.origin.partition(".")[0] != LEARNER:
             found = Graded(0, exercise.points, _imported(function))
         else:
-            found = _judged(exercise, function, seed)
+            found = _judged(exercise, function, seed, child.rules.hints)
         if version == 0 or found.points > best.points:
             best = found
         if best.points == exercise.points:
@@ -170,12 +170,12 @@ def _imported(function):
     return f"imported from {function.origin}, not written here"
 
 
-def _judged(exercise: Exercise, function, seed):
+def _judged(exercise: Exercise, function, seed, hints):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of wrong twins: nobody here can mend them
             verdict = judge(exercise, function, seed)
-        feedback = Feedback(verdict, len(exercise.hints))
+        feedback = Feedback(verdict, hints, here=False)
     except Exception as error:  # an answer that the judge cannot take is worth nothing
         return Graded(0, exercise.points, f"not judged: {wire.clean(type(error).__name__)}")
     return Graded(

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, time
 from pathlib import Path
 
-from normcourse.exercises.session import EXERCISES
+from normcourse.exercises.judge import told
+from normcourse.exercises.record import Exercise
+from normcourse.exercises.session import EXERCISES, register
 from normcourse.grading.sandbox import CHOICES
 
 __all__ = ["FRAMEWORKS", "Rules"]
@@ -35,6 +37,9 @@ class Rules:
         memory: megabytes that a process may hold.
         processes: that one submission may have at once.
         seed: of the inputs; None for another in each run.
+        title: of the column in gradebooks.
+        hints: the most that feedback shows for an exercise.
+        records: (name, source) of files with exercises of your own; in TOML their paths.
     """
 
     exercises: tuple[str, ...] = ()
@@ -53,10 +58,14 @@ class Rules:
     memory: int = 1024
     processes: int = 64
     seed: int | None = None
+    title: str = "normcourse"
+    hints: int = 99
+    records: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
         _one_of("frameworks", self.frameworks, FRAMEWORKS)
         _one_of("sandbox", self.sandbox, CHOICES)
+        self.load()
         for name in self.exercises:
             self._located(name)
         for f in fields(self):
@@ -65,6 +74,12 @@ class Rules:
                 isinstance(value, int | float) and value >= 0
             ):
                 raise ValueError(f"{f.name} must be a number, 0 or more; got {value!r}.")
+
+    def load(self):
+        """Make the exercises of one's own known in this process."""
+        for name, source in self.records:
+            if name not in EXERCISES:
+                register(name, _exercises(name, source))
 
     @staticmethod
     def _located(name):
@@ -93,8 +108,12 @@ class Rules:
         for name in said:
             if name not in known:
                 raise ValueError(f"{name!r} is no rule. There are: {', '.join(known)}.")
-        if "exercises" in said:
-            said["exercises"] = tuple(said["exercises"])
+        for name in ("exercises", "records"):
+            if isinstance(said.get(name), str):
+                said[name] = [said[name]]
+        said["exercises"] = tuple(said.get("exercises", ()))
+        near = Path(path).parent if path is not None else Path()
+        said["records"] = tuple(_record(near / file) for file in said.get("records", ()))
         if isinstance(said.get("due"), date) and not isinstance(said["due"], datetime):
             said["due"] = datetime.combine(said["due"], time(23, 59, 59))
         if said.get("due") is not None and not isinstance(said["due"], datetime):
@@ -130,6 +149,27 @@ class Rules:
     def as_dict(self):
         """As JSON takes them."""
         return {**asdict(self), "due": self.due and self.due.isoformat()}
+
+
+def _record(path):
+    """(technique, source) of a file of records."""
+    try:
+        return path.stem, path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"records names {path}, which cannot be read: {error.strerror}.") from None
+
+
+def _exercises(name, source):
+    """What an instructor's own file calls EXERCISES."""
+    namespace = {"__name__": name}
+    try:
+        exec(compile(source, f"{name}.py", "exec"), namespace)
+        found = tuple(namespace["EXERCISES"])
+    except Exception as error:
+        raise ValueError(f"The records in {name}.py cannot be used: {told(error)}.") from None
+    if not found or not all(isinstance(e, Exercise) for e in found):
+        raise ValueError(f"EXERCISES in {name}.py must hold records of exercises.")
+    return found
 
 
 def _one_of(name, value, known):

@@ -143,6 +143,7 @@ def _loaded(submissions, dask):
 
 
 def _one(submission, rules, seed, out):
+    rules.load()
     with _ONE_AT_A_TIME:
         return grade(submission, rules, _sandbox(rules, out), seed)
 
@@ -169,7 +170,7 @@ def _seed(out, rules, whole):
     said = {}
     with suppress(OSError, ValueError):
         said = json.loads(file.read_text(encoding="utf-8"))
-    same = said.get("rules") == wanted or not whole
+    same = _lasting(said.get("rules")) == _lasting(wanted) or not whole
     seed = said.get("seed") if same and type(said.get("seed")) is int else None
     seed = rules.seed if rules.seed is not None else seed
     seed = secrets.randbits(48) if seed is None else seed
@@ -179,11 +180,14 @@ def _seed(out, rules, whole):
 
 def _key(digest, rules, seed):
     """What a row depends on beside the learner; when a row was due changes no row."""
-    said = {k: v for k, v in rules.as_dict().items() if k not in LATE}
-    return hashlib.sha256(json.dumps([digest, said, seed, __version__]).encode()).hexdigest()
+    said = [digest, _lasting(rules.as_dict()), seed, __version__]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-LATE = ("due", "free_days", "penalty", "late_days")
+def _lasting(rules):
+    """The rules without those that change no row: when it was due, and what it is called."""
+    after = ("due", "free_days", "penalty", "late_days", "title")
+    return {k: v for k, v in rules.items() if k not in after} if rules else None
 
 
 def _kept(folder, submission, rules, seed):

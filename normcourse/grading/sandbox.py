@@ -232,6 +232,7 @@ def _bubble(hidden, drops):
     seen |= {Path(sys.executable).resolve().parent, *map(Path, sysconfig.get_paths().values())}
     seen |= {Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))}
     folders = sorted({p for p in seen if p.exists() or p.is_symlink()})
+    size = ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs"]
     command = ["bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     command += ["--unshare-cgroup-try", "--hostname", "sandbox"]
@@ -239,18 +240,19 @@ def _bubble(hidden, drops):
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         command += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    command += [*size, "/tmp"]  # first: what Python needs may lie in it
     for folder in folders:
         if folder.is_symlink() and folder.parent == Path("/"):
             command += ["--symlink", os.readlink(folder), str(folder)]
         elif PACKAGE.parent != folder and not any(p in folders for p in folder.parents):
             for parent in reversed(folder.parents[:-1]):  # else only root could look into it
-                command += ["--perms", "0755", "--dir", str(parent)]
+                if parent != Path("/tmp"):
+                    command += ["--perms", "0755", "--dir", str(parent)]
             command += ["--ro-bind", str(folder), str(folder)]
     for folder in (str(PACKAGE), *hidden):
         if any(parent in folders for parent in Path(folder).parents):
             command += ["--tmpfs", folder, "--remount-ro", folder]
-    size = ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs"]
-    command += ["--proc", "/proc", "--dev", "/dev", *size, "/dev/shm", *size, "/tmp"]
+    command += ["--proc", "/proc", "--dev", "/dev", *size, "/dev/shm"]
     command += ["--dir", "/home/learner"]
     for folder in ("/proc", "/dev", "/"):  # root, even without its rights, may write to /proc/sys
         command += ["--remount-ro", folder]

@@ -109,12 +109,13 @@ def read_roster(path):
     return rows
 
 
-def find(places, roster=None):
+def find(places, roster=None, one=""):
     """The submissions under files and folders, in order of their ids.
 
     A file is a submission; a folder inside a folder is one, too, with all that lies in it, as
     Moodle and Gradescope unpack them. With a roster, each of its learners has one row, also who
-    handed in nothing; what belongs to nobody on it keeps its own name.
+    handed in nothing; what belongs to nobody on it keeps its own name. ``one`` is the id of a
+    learner to whom all that is found belongs.
 
     Raises:
         ValueError: a place does not exist, or nothing was handed in.
@@ -135,7 +136,7 @@ def find(places, roster=None):
         raise ValueError(f"No notebook and no Python file in {', '.join(map(str, places))}.")
     found, rows = {}, {row["id"]: row for row in roster or ()}
     for entry, files in groups.items():
-        learner = _whose(entry, rows) or _unused(entry, {*found, *rows})
+        learner = one or _whose(entry, rows) or _unused(entry, {*found, *rows})
         if learner in found:
             found[learner].files += files
         else:
@@ -160,20 +161,23 @@ def _is_code(path):
 def _whose(entry, rows):
     """The learner on the roster whom a file or folder names, if it is one."""
     name = entry.stem if _is_code(entry) else entry.name
-    words = {w.casefold() for w in re.split(r"[_]", name)} | {name.casefold()}
+    words = {w.casefold() for w in (name, *name.split("_"))}
     for learner, row in rows.items():
         if row.get("file") and row["file"] in (entry.name, str(entry)):
             return learner
-        known = {
-            learner,
-            row.get("name", ""),
-            row.get("email", ""),
-            row.get("email", "").split("@")[0],
-        }
-        plain = row.get("name", "").replace(",", "").replace(" ", "")
-        if words & {k.casefold() for k in (*known, plain) if k}:
+        if words & {known.casefold() for known in _names(learner, row) if known}:
             return learner
     return None
+
+
+def _names(learner, row):
+    """What may stand for a learner: Moodle writes the name, Canvas "lastfirst" and a number."""
+    full, mail = row.get("name", ""), row.get("email", "")
+    first, _, last = full.rpartition(" ")
+    if "," in full:
+        last, _, first = full.partition(",")
+    yield from (learner, full, row.get("canvas id", ""), mail, mail.partition("@")[0])
+    yield from (re.sub(r"[ ,]", "", name) for name in (full, last + first))
 
 
 def _unused(entry, taken):

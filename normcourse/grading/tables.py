@@ -17,6 +17,7 @@ PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto;
   padding: 0 1rem; }}
+h1, h2, th, td {{ overflow-wrap: anywhere; }}
 table {{ border-collapse: collapse; }}
 th, td {{ text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }}
@@ -42,8 +43,8 @@ def write(out, result):
         (out / "feedback" / f"{name}.txt").write_text(_text(row, points, days), encoding="utf-8")
         told = json.dumps(gradescope(row, points, days), ensure_ascii=False, indent=1)
         (out / "gradescope" / f"{name}.json").write_text(f"{told}\n", encoding="utf-8")
-    _csv(out / "canvas.csv", *_canvas(graded))
-    _csv(out / "moodle.csv", *_moodle(graded))
+    _csv(out / "canvas.csv", *_canvas(graded, rules.title))
+    _csv(out / "moodle.csv", *_moodle(graded, rules.title))
 
 
 def final(row, rules):
@@ -101,10 +102,10 @@ def _number(text):
         return False
 
 
-def _canvas(graded):
+def _canvas(graded, title):
     """As Canvas imports grades: who is known by the roster's columns, and a row of what is most."""
     most = max((row.most for row, _, _ in graded), default=0)
-    header = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section", "normcourse")
+    header = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section", title)
     lines = [("    Points Possible", "", "", "", "", most)]
     for row, points, _ in graded:
         about = row.about
@@ -116,9 +117,9 @@ def _canvas(graded):
     return header, lines
 
 
-def _moodle(graded):
+def _moodle(graded, title):
     """As Moodle imports grades; map the column that identifies a learner."""
-    header = ("ID number", "Full name", "Email address", "normcourse", "Feedback")
+    header = ("ID number", "Full name", "Email address", title, "Feedback")
     lines = []
     for row, points, days in graded:
         about = row.about

@@ -11,6 +11,7 @@ from datetime import datetime
 import pytest
 from attacks import ATTACKS, FULL, HONEST, REST
 
+from normcourse.exercises import EXERCISES
 from normcourse.grading import NoSandbox, Row, Rules, choose, classroom, find, read_roster
 from normcourse.grading.__main__ import main, rows_of
 from normcourse.grading.run import run, safe
@@ -88,11 +89,11 @@ def test_what_an_instructor_takes_on(graded, tmp_path):
     )
     rules = tmp_path / "rules.toml"
     rules.write_text("due = 2026-12-01\nfree_days = 0\npenalty = 10\n")
-    status, rows, _ = graded("--roster", str(roster), "--rules", str(rules), LovelaceAda_py=HALF)
+    status, rows, _ = graded("--roster", str(roster), "--rules", str(rules), lovelaceada_py=HALF)
     assert status == 0
-    assert set(rows) == {"1", "2", "LovelaceAda"}
+    assert set(rows) == {"1", "2"}  # as Canvas writes a name
     folder = tmp_path / "in"
-    (folder / "LovelaceAda.py").rename(folder / "Ada Lovelace_77_assignsubmission_file.py")
+    (folder / "lovelaceada.py").rename(folder / "Ada Lovelace_77_assignsubmission_file.py")
     _, rows, _ = graded("--roster", str(roster), "--rules", str(rules))
     assert set(rows) == {"1", "2"}
     ada, bob = rows["1"], rows["2"]
@@ -142,6 +143,12 @@ def test_a_run_goes_on_and_a_learner_is_graded_again(graded, tmp_path):
     assert changed["bob"]["points"] == str(FULL)
     _, _, out = graded("--regrade", "alice")
     assert "1 of 1" in out
+    (tmp_path / "due.toml").write_text("due = 2020-01-01\npenalty = 1\nlate_days = 1\n")
+    _, late, out = graded("--rules", str(tmp_path / "due.toml"))
+    assert "3 rows kept" in out  # a deadline changes no grade, but what counts of it
+    assert {row["final"] for row in late.values()} == {"0.0"}
+    _, mine, _ = graded("--one", "team", out="one")
+    assert list(mine) == ["team"]
     before = tmp_path / "grades"
     _, _, out = graded("--frameworks", "numpy only", out="other")
     assert main(["--compare", str(before), str(tmp_path / "other")]) == 0
@@ -234,6 +241,44 @@ def test_what_a_message_holds_is_no_formula_and_no_command(graded, tmp_path):
         assert "\x1b" not in file.read_text(encoding="utf-8")
 
 
+OWN = """
+import numpy as np
+from normcourse.exercises import record
+
+EXERCISES = (
+    record.Exercise(
+        "center", "Subtract the mean of all numbers.", ("y",),
+        record.Steps("x", "y", mu=lambda q: q.x.mean(), y=lambda q: q.x - q.mu),
+        (record.Probe("three numbers", lambda rng: (rng.normal(size=3).astype("f4"),)),),
+        (record.Mistake("median", "It is the mean.", {"mu": lambda q: np.median(q.x)}),), (),
+    ),
+)
+"""
+
+
+@pytest.fixture
+def as_before():
+    known = dict(EXERCISES)
+    yield
+    EXERCISES.clear()
+    EXERCISES.update(known)
+
+
+@pytest.mark.usefixtures("as_before")
+def test_exercises_of_ones_own_are_graded_in_every_process(tmp_path, bare):
+    (tmp_path / "own_center.py").write_text(OWN)
+    (tmp_path / "rules.toml").write_text('records = "own_center.py"\nexercises = "own_center"\n')
+    right, wrong = (
+        "def center(x):\n    return x - x.mean()",
+        ("import numpy as np\ndef center(x):\n    return x - np.median(x)"),
+    )
+    folder = put(tmp_path / "in", alice_py=right, bob_py=wrong)
+    rules = Rules.read(tmp_path / "rules.toml", sandbox=bare)
+    alice, bob = run(find([folder]), tmp_path / "out", rules).rows
+    assert (alice.points, bob.points) == (1, 0)
+    assert bob.exercises["own_center.center"].mistakes == ("median",)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -243,6 +288,8 @@ def test_what_a_message_holds_is_no_formula_and_no_command(graded, tmp_path):
         ([".", "--exercises", "batch_norms"], "'batch_norms', which does not exist"),
         ([".", "--rules", "rules.toml"], "'pennalty' is no rule"),
         ([".", "--roster", "roster.csv"], "needs a column id"),
+        ([".", "--records", "none.py"], "none.py, which cannot be read"),
+        ([".", "--records", "rules.toml"], "rules.py cannot be used"),
         (["--compare", "a", "b"], "a holds no run"),
     ],
 )
