@@ -82,9 +82,6 @@ def examine(
     for wrapper in ("_orig_mod", "module"):  # torch.compile; DataParallel and its distributed kin
         wrapped = type(unwrapped).__name__ in WRAPPERS
         unwrapped = getattr(unwrapped, wrapper, unwrapped) if wrapped else unwrapped
-    batch = _as_tensors(batch, unwrapped)
-    if batch is None and data is not None and not hasattr(data, "__next__"):
-        batch = _as_tensors(_input(next(iter(data), None)), unwrapped)
     others = tuple(ranks or ())
     watched = [m for m in (unwrapped, averaged, *others) if isinstance(m, nn.Module)]
     found: list[Finding] = []
@@ -92,6 +89,9 @@ def examine(
     skipped: list[NotChecked] = []
     error, out = "", False
     with preserved(*watched):
+        if batch is None and data is not None and not hasattr(data, "__next__"):
+            batch = _input(next(iter(data), None))  # a DataLoader asks for a random number
+        batch = _as_tensors(batch, unwrapped)
         patient = Patient(
             unwrapped,
             batch,

@@ -141,9 +141,11 @@ def no_running_statistics(patient: Patient) -> Iterator[Found]:
         try:
             alone, company = probe(x[:1]), probe(x)[:1]
         except ValueError:
-            change, said = float("inf"), "a single sample raises an error in eval()"
+            values = {"numbers": 1.0}
+            said = "a single sample raises an error in eval(): 1 number in a statistic"
         else:
             change = float((alone - company).abs().max() / company.abs().max())
+            values = {"change": change}
             said = f"a sample alone changes by {percent(change)} in eval()"
         severity = "severe" if size_of(patient.batch) == 1 else None
-        yield Found(norm.name, said, {"change": change}, severity)
+        yield Found(norm.name, said, values, severity)
