@@ -6,7 +6,7 @@ a linear function of the normalized numbers, position by position.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -44,6 +44,11 @@ class Norm:
     bias: str = ""
     offset: bool = False
     own: bool = False  # recognized by what it computes
+    call: Call | None = field(default=None, repr=False, compare=False)  # with this input
+
+    def probe(self, call: Call | None = None) -> "Probe":
+        """The module by itself, with the recorded input, or one that it takes."""
+        return Probe(self.module, self.call if call is None or call.x is None else call)
 
     def tensor(self, name: str) -> torch.Tensor | None:
         """Its weight, bias or buffer of that name."""
@@ -76,8 +81,9 @@ class Probe:
     ) -> torch.Tensor:
         """The output; ``replaced`` are other parameters, ``moved`` receives the new buffers."""
         args, kwargs = self._with(x)
-        own = {k: b.clone() for k, b in self.module.named_buffers()}
+        own = dict(self.module.named_buffers())
         state = own | (replaced or {})
+        state |= {name: state[name].clone() for name in own}  # for the module to write into
         modes = {m: m.training for m in self.module.modules()}
         for m in modes:
             m.training = training
@@ -149,7 +155,7 @@ def recognize(name: str, module: nn.Module, call: Call | None) -> Norm | None:
         except Exception:  # it takes no such input
             continue
         if found is not None:
-            return found if call is not None else replace(found, axes=(), count=0)
+            return found if call is not None else replace(found, count=0)
     return None
 
 
@@ -221,10 +227,19 @@ def _placed(norm: Norm, call: Call | None) -> Norm:
 
 
 def _by_computation(name: str, module: nn.Module, call: Call) -> Norm | None:
-    probe = Probe(module, call)
     assert call.x is not None
+    probe = Probe(module, call)
+    like = call.x[:4].float() if call.x.dtype.itemsize < 4 else call.x[:4]
+    like = torch.cat([like, like]) if len(like) < 2 else like
+    state = [*module.named_parameters(), *module.named_buffers()]
+    wide = {n: t.detach().to(like.dtype) for n, t in state if t.is_floating_point()}
+
     for training in (False, True):
-        found = _sharing(probe, call.x, training)
+
+        def f(x: torch.Tensor, training: bool = training) -> torch.Tensor:
+            return probe(x, training, wide)
+
+        found = _sharing(f, noise(tuple(like.shape), like))
         if found is not None:
             break
     else:
@@ -235,15 +250,26 @@ def _by_computation(name: str, module: nn.Module, call: Call) -> Norm | None:
         kind = "batch"
     elif partial:
         kind = "group"
-    elif centred and axes == tuple(range(2, call.x.ndim)) and call.x.ndim > 3:
+    elif centred and axes == tuple(range(2, like.ndim)) and like.ndim > 3:
         kind = "instance"
-    channel = _other_axis(axes, call.x.ndim) if kind == "batch" else 1 if 1 in axes else -1
+    channel = _other_axis(axes, like.ndim) if kind == "batch" else 1 if 1 in axes else -1
     groups = partial if kind == "group" else 0
     count = prod(call.shape[a] for a in axes) // max(groups, 1)
-    running = _running(probe, call.x, channel) if training else ()
-    roles = _roles(probe, call.x, training)
+    running = _running(probe, like, wide, channel) if training else ()
+    roles = _roles(probe, like, wide, training)
     return Norm(
-        name, module, kind, centred, axes, count, channel, groups, running, own=True, **roles
+        name,
+        module,
+        kind,
+        centred,
+        axes,
+        count,
+        channel,
+        groups,
+        running,
+        own=True,
+        call=call,
+        **roles,
     )
 
 
@@ -252,63 +278,62 @@ def _other_axis(axes: tuple[int, ...], ndim: int) -> int:
     return others[0] if others else 1
 
 
+NEAR, SAME = 1e-4, 1e-2  # shares of the output's spread: rounding, and what ε still makes
+
+
 def _sharing(
-    probe: Probe, like: torch.Tensor, training: bool
+    f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
 ) -> tuple[tuple[int, ...], bool, int] | None:
     """(axes, whether the mean is subtracted, number of groups or 0), or None for no norm."""
-    shape = (max(2, min(4, like.shape[0])), *like.shape[1:])
-    x = noise(shape, like)
-
-    def f(x: torch.Tensor) -> torch.Tensor:
-        return probe(x, training)
-
     y = f(x)
     if y.shape != x.shape or not y.isfinite().all():
         return None
     size = y.double().std().clamp_min(1e-30)
-    wide = x.dtype in (torch.float32, torch.float64)
-    near, same = (1e-4, 0.01) if wide else (0.05, 0.2)
 
     def apart(a: torch.Tensor, b: torch.Tensor) -> float:
         return float((a.double() - b.double()).abs().max() / size)
 
-    if apart(f(4 * x), y) > same or apart(f(x), y) > near:
+    if apart(f(x), y) > NEAR or apart(f(4 * x), y) > SAME:
         return None
-    centre = tuple(n // 2 for n in shape)
     other = x.clone()
-    other[centre] += 100
-    moved = (f(other).double() - y.double()).abs() > near * size
-    if moved.sum() < 2:
+    other[tuple(n // 2 for n in x.shape)] += 100
+    moved = (f(other).double() - y.double()).abs() > NEAR * size
+    places = [_places(moved, d) for d in range(x.ndim)]
+    axes = tuple(d for d, found in enumerate(places) if len(found) > 1)
+    # One block of neighbours: a statistic is over whole axes, or over neighbouring channels.
+    if not axes or any(int(p[-1] - p[0]) >= len(p) for p in places):
         return None
-    extent = _extent(moved)
-    if prod(extent) != int(moved.sum()) and wide:
+    if any(x.shape[d] % len(p) for d, p in enumerate(places) if d in axes):
         return None
-    axes = tuple(d for d, n in enumerate(extent) if n > 1)
-    centred = apart(f(x + 7), y) < same
-    partial = [shape[d] // extent[d] for d in axes if extent[d] < shape[d]]
-    if not partial and not _linear(f, x, axes, centred):
+    centred = apart(f(x + 7), y) < SAME
+    if not _linear(f, x, places, centred):
         return None
+    partial = [x.shape[d] // len(places[d]) for d in axes if len(places[d]) < x.shape[d]]
     return axes, centred, partial[0] if partial else 0
 
 
-def _extent(moved: torch.Tensor) -> list[int]:
-    """How many indices of each axis have a moved number."""
-    return [
-        int(moved.movedim(d, 0).reshape(moved.shape[d], -1).any(1).sum()) for d in range(moved.ndim)
-    ]
+def _places(moved: torch.Tensor, d: int) -> torch.Tensor:
+    """The indices of an axis at which a number has moved."""
+    return moved.movedim(d, 0).reshape(moved.shape[d], -1).any(1).nonzero().flatten()
 
 
 def _linear(
     f: Callable[[torch.Tensor], torch.Tensor],
     like: torch.Tensor,
-    axes: tuple[int, ...],
+    places: list[torch.Tensor],
     centred: bool,
 ) -> bool:
     """Whether, position by position, the output is a linear function of the normalized input."""
+
+    def block(x: torch.Tensor) -> torch.Tensor:
+        for d, found in enumerate(places):
+            x = x.index_select(d, found)
+        return x.double()
+
     xs = [noise(tuple(like.shape), like, seed) for seed in range(1, 6)]
-    ys = torch.stack([f(x).double() for x in xs])
-    hats = torch.stack([standardized(x.double(), axes, centred) for x in xs])
-    h, y = hats - hats.mean(0), ys - ys.mean(0)
+    y = torch.stack([block(f(x)) for x in xs])
+    hat = torch.stack([standardized(block(x), tuple(range(like.ndim)), centred) for x in xs])
+    h, y = hat - hat.mean(0), y - y.mean(0)
     slope = (h * y).sum(0) / (h * h).sum(0).clamp_min(1e-12)
     left = (y - slope * h).pow(2).sum()
     return bool(left < 1e-2 * y.pow(2).sum())
@@ -320,39 +345,44 @@ def standardized(x: torch.Tensor, axes: tuple[int, ...], centred: bool) -> torch
     return x / x.pow(2).mean(axes, keepdim=True).sqrt().clamp_min(1e-30)
 
 
-def _running(probe: Probe, like: torch.Tensor, channel: int) -> tuple[str, ...]:
+def _running(
+    probe: Probe, like: torch.Tensor, wide: dict[str, torch.Tensor], channel: int
+) -> tuple[str, ...]:
     """The names of the buffers that follow the batch's mean and variance."""
-    shape = (max(2, min(4, like.shape[0])), *like.shape[1:])
-    x = noise(shape, like)
-    one: dict[str, torch.Tensor] = {}
-    other: dict[str, torch.Tensor] = {}
-    probe(x, True, moved=one)
-    probe(x + 7, True, moved=other)
+    x, moved = noise(tuple(like.shape), like), []
+    for shift in (0, 7):
+        after: dict[str, torch.Tensor] = {}
+        probe(x + shift, True, wide, after)
+        moved.append(after)
+    one, other = moved
     names = [
         name
         for name, b in probe.module.named_buffers()
-        if b.is_floating_point() and b.numel() == x.shape[channel] and not torch.equal(b, one[name])
+        if b.is_floating_point()
+        and b.numel() == x.shape[channel]
+        and not torch.equal(wide[name], one[name])
     ]
     mean = [name for name in names if (other[name] - one[name]).abs().max() > 1e-3]
     var = [name for name in names if name not in mean]
     return (mean[0], var[0]) if mean and var else ()
 
 
-def _roles(probe: Probe, like: torch.Tensor, training: bool) -> dict[str, Any]:
+def _roles(
+    probe: Probe, like: torch.Tensor, wide: dict[str, torch.Tensor], training: bool
+) -> dict[str, Any]:
     """Which parameter is the weight, and whether 1 is added to it; which is the bias."""
-    shape = (max(2, min(4, like.shape[0])), *like.shape[1:])
-    x = noise(shape, like)
+    x, x2 = (noise(tuple(like.shape), like, seed) for seed in (0, 1))
     roles: dict[str, Any] = {}
     for name, parameter in probe.module.named_parameters():
         if parameter.numel() < 2:
             continue
-        zero, one = torch.zeros_like(parameter), torch.ones_like(parameter)
-        y0 = probe(x, training, {name: zero})
-        step = (probe(x, training, {name: one}) - y0).double()
+        zero, one = (torch.full_like(wide[name], value) for value in (0.0, 1.0))
+        y0 = probe(x, training, wide | {name: zero})
+        step = (probe(x, training, wide | {name: one}) - y0).double()
         if step.std() < 1e-3 * step.abs().mean():  # the same everywhere: added
             roles["bias"] = name
         elif step.std() > 0:
             roles["weight"] = name
-            rest = probe(noise(shape, like, 1), training, {name: zero}).double() - y0.double()
+            rest = (probe(x2, training, wide | {name: zero}) - y0).double()
             roles["offset"] = bool(rest.abs().max() > 0.1 * step.abs().max())
     return roles

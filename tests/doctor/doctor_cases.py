@@ -81,17 +81,6 @@ class BatchOnly(nn.Module):
         return (x - x.mean(0)) / (x.var(0, correction=0) + 1e-5).sqrt()
 
 
-class RowNorm(nn.Module):
-    def __init__(self, width=0, eps=1e-5):
-        super().__init__()
-        self.eps = eps
-
-    def forward(self, x):
-        return (x - x.mean(-1, keepdim=True)) / (
-            x.var(-1, keepdim=True, correction=0) + 1e-5
-        ).sqrt()
-
-
 class HalfRowNorm(nn.Module):
     """Statistics in the dtype that came in."""
 

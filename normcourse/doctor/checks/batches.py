@@ -7,7 +7,7 @@ import torch
 
 from normcourse.doctor.checks.record import Found, Unchecked, check
 from normcourse.doctor.patient import Patient, buffers_kept, samples, size_of
-from normcourse.doctor.recognize import Probe, noise
+from normcourse.doctor.recognize import noise
 
 
 @check(
@@ -26,7 +26,7 @@ def one_number(patient: Patient) -> Iterator[Found]:
             continue  # last_batch_of_one and no_running_statistics say it
         calls = patient.trace.of(norm.name) if patient.has("batch") else []
         call = calls[0] if calls else None
-        probe = Probe(norm.module, call)
+        probe = norm.probe(call)
         if probe.x is None:
             continue
         shape = tuple(call.shape) if call is not None else tuple(probe.x.shape)
@@ -147,28 +147,27 @@ def two_forwards(patient: Patient) -> Iterator[Found]:
     """Two forward passes, then one backward pass: GAN discriminators and siamese networks."""
     if not patient.parameters:
         return
+    few = slice(0, 4)
+    part = samples(patient.batch, 0, 4)
+    training = {norm.module for norm in patient.batch_norms}
+    training |= {m for m in patient.names if any(b is not None for b in m._buffers.values())}
     with buffers_kept(patient.model), torch.enable_grad():
-        training = {norm.module for norm in patient.batch_norms}
-        attributes = [m for m in patient.names if _has_own_buffers(m)]
         for module in patient.names:
-            module.training = module in training or module in attributes
-        first = patient.loss(patient.call(patient.model, patient.some), slice(0, 32))
+            module.training = module in training
+        first = patient.loss(patient.call(patient.model, part), few)
         versions = {name: b._version for name, b in patient.model.named_buffers()}
-        second = patient.loss(patient.call(patient.model, patient.some), slice(0, 32))
+        second = patient.loss(patient.call(patient.model, part), few)
         moved = [n for n, b in patient.model.named_buffers() if b._version > versions.get(n, 0)]
+        own = [n for n in moved if not n.endswith(BATCH_BUFFERS)]
+        if not own:  # torch's batch norm needs no running statistic for its gradient
+            return
         try:
             torch.autograd.grad(first + second, patient.parameters, allow_unused=True)
         except RuntimeError as error:
             if "inplace" not in str(error):
                 raise Unchecked(f"backward raised {str(error)[:100]}") from error
-            own = [n for n in moved if not n.endswith(BATCH_BUFFERS)] or moved
-            where = own[0].rpartition(".")[0] if own else ""
             measured = f"backward fails; {len(own)} buffers got a new version in the second pass"
-            yield Found(where, measured, {"buffers": len(own)})
+            yield Found(own[0].rpartition(".")[0], measured, {"buffers": len(own)})
 
 
 BATCH_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-def _has_own_buffers(module: torch.nn.Module) -> bool:
-    return any(b is not None for b in module._buffers.values())

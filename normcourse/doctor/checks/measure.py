@@ -1,16 +1,18 @@
 """What several checks measure."""
 
+import functools
 from typing import Any
 
 import torch
 
 from normcourse.doctor.checks.record import Unchecked
-from normcourse.doctor.patient import Patient, samples, size_of
-from normcourse.doctor.recognize import Norm, Probe, noise
-from normcourse.doctor.trace import Call, first_tensor
+from normcourse.doctor.patient import ModelError, Patient, samples, size_of, tensors_of
+from normcourse.doctor.recognize import Norm, noise
+from normcourse.doctor.trace import Call, Trace, first_tensor, map_tensors
 
 __all__ = [
     "batch_dependence",
+    "batch_is_second",
     "channel_statistics",
     "distance",
     "measured_eps",
@@ -28,37 +30,72 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def batch_dependence(patient: Patient, training: bool) -> tuple[float, str]:
-    """(relative change of the first samples' output when the others leave, where it begins).
+def batch_dependence(patient: Patient, training: bool) -> tuple[float, str | None]:
+    """How far the first samples' output moves when the others leave.
+
+    Returns:
+        (the largest difference over the output's root mean square, the module where it begins, or
+        None where that is between modules).
 
     Raises:
-        Unchecked: the batch has fewer than two samples, or the output has no sample axis.
+        Unchecked: the batch has fewer than two samples, the output has no axis of samples, or two
+            runs with the same batch differ.
     """
     n = size_of(patient.batch)
     if n is None or n < 2:
         raise Unchecked("the batch has no two samples that can be separated")
-    whole = 4 if n >= 4 else n
-    half = whole // 2
-    if training and half < 2:  # statistics of two samples, at least
-        half = whole - 1
-    runs = []
-    for stop in (whole, half):
-        part = samples(patient.batch, 0, stop)
-        runs.append(patient.run(part, training=training, compare=half))
-    outputs = [first_tensor(run.output) for run in runs]
-    if any(y is None or y.ndim == 0 for y in outputs):
+    whole = min(n, 4)
+    half = max(whole // 2, whole - 1 if training else 1)  # statistics of two samples, at least
+    together, alone = (
+        patient.run(samples(patient.batch, 0, stop), training=training, compare=half)
+        for stop in (whole, half)
+    )
+    outputs = [first_tensor(run.output) for run in (together, alone)]
+    if outputs[0] is None or outputs[0].ndim == 0 or outputs[0].shape[0] != whole:
         raise Unchecked("the output has no axis of samples")
     apart = _apart(outputs[0], outputs[1], half)
-    if apart is None or outputs[0].shape[0] != whole:  # type: ignore[union-attr]
+    if apart is None:
         raise Unchecked("the output has no axis of samples")
-    where = ""
-    for one, other in zip(runs[0].calls, runs[1].calls, strict=False):
+    if apart > 1e-3:
+        again = patient.run(samples(patient.batch, 0, whole), training=training)
+        if _apart(outputs[0], first_tensor(again.output), half):
+            raise Unchecked("two runs with the same batch differ: the model draws random numbers")
+    return apart, _beginning(together, alone, half)
+
+
+def _second(tensor: torch.Tensor, stop: int) -> torch.Tensor:
+    return tensor[:, :stop]
+
+
+def _beginning(together: Trace, alone: Trace, half: int) -> str | None:
+    """The first module whose input is the same, and whose output is not."""
+    for one, other in zip(together.calls, alone.calls, strict=False):
         if one.ends[1] is None or (_apart(one.ends[1], other.ends[1], half) or 0) < 1e-5:
             continue
-        before = _apart(one.ends[0], other.ends[0], half) if one.ends[0] is not None else 0
-        where = one.name if not before or before < 1e-5 else ""
-        break
-    return apart, where
+        came = _apart(one.ends[0], other.ends[0], half) if one.ends[0] is not None else 0
+        return one.name if not came or came < 1e-5 else None
+    return None
+
+
+def batch_is_second(patient: Patient) -> bool:
+    """Whether outputs along the second axis are independent: (L, N, D), as of a recurrent net."""
+    tensors = tensors_of(patient.batch)
+    if any(t.ndim < 2 for t in tensors) or len({t.shape[1] for t in tensors}) != 1:
+        return False
+    if tensors[0].shape[1] < 2:
+        return False
+    outputs = []
+    for stop in (2, 1):
+        part = map_tensors(functools.partial(_second, stop=stop), patient.batch)
+        try:
+            y = first_tensor(patient.run(part).output)
+        except ModelError:
+            return False
+        if y is None or y.ndim < 2:
+            return False
+        outputs.append(y.transpose(0, 1))
+    apart = _apart(outputs[0], outputs[1], 1)
+    return apart is not None and apart < 1e-4
 
 
 def _apart(a: Any, b: Any, n: int) -> float | None:
@@ -90,10 +127,7 @@ def young(norm: Norm) -> bool:
 
 def moved_by_a_batch(norm: Norm) -> float | None:
     """How far the running mean goes to the mean of one batch: the weight of the new batch."""
-    call = None
-    if norm.own:
-        call = Call(norm.name, norm.module, (), None, x=_vectors(norm))
-    probe = Probe(norm.module, call)
+    probe = norm.probe()
     if probe.x is None:
         return None
     x = noise(tuple(probe.x.shape), probe.x)
@@ -106,15 +140,6 @@ def moved_by_a_batch(norm: Norm) -> float | None:
         return None
     name = norm.running[0]
     return float((other[name].double() - one[name].double()).mean() / 8)
-
-
-def _vectors(norm: Norm) -> torch.Tensor:
-    """An input for a batch norm of one's own: its channels where it has them."""
-    mean = norm.tensor(norm.running[0])
-    assert mean is not None
-    shape = [6] * max(2, len(norm.axes) + 1)
-    shape[norm.channel] = mean.numel()
-    return torch.zeros(shape, dtype=mean.dtype, device=mean.device)
 
 
 def channel_statistics(call: Call, channel: int = 1) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -155,7 +180,7 @@ def plain(norm: Norm) -> dict[str, torch.Tensor]:
 
 def measured_eps(norm: Norm, call: Call | None) -> float | None:
     """ε from the outside: the spread at which the output has half of its usual variance."""
-    probe = Probe(norm.module, call)
+    probe = norm.probe(call)
     if probe.x is None:
         return None
     x = noise(tuple(probe.x.shape), probe.x).double()

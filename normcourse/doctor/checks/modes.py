@@ -7,13 +7,14 @@ import torch
 
 from normcourse.doctor.checks.measure import (
     batch_dependence,
+    batch_is_second,
     moved_by_a_batch,
     percent,
     updated,
 )
 from normcourse.doctor.checks.record import Found, Unchecked, check
 from normcourse.doctor.patient import Patient, size_of
-from normcourse.doctor.recognize import Norm, Probe, noise
+from normcourse.doctor.recognize import Norm, noise
 
 
 @check(
@@ -55,12 +56,12 @@ def evaluation_depends_on_batch(patient: Patient) -> Iterator[Found]:
         return  # no_running_statistics says it
     values = {"change": apart}
     measured = f"a sample's output changes by {percent(apart)} with its company, in eval()"
-    module = dict(patient.model.named_modules()).get(where)
-    if where in own or (module is not None and not _torchs(module)):
+    module = None if where is None else patient.model.get_submodule(where)
+    if where is not None and (where in own or not _torchs(module)):
         yield Found(where, measured, values)
-    else:  # perhaps the first axis is no batch: positions of a sequence do depend on one another
+    elif not batch_is_second(patient):  # positions of a sequence do depend on one another
         why = "If the first axis is the batch, a function between the layers mixes samples."
-        yield Found(where, measured, values, "note", why)
+        yield Found(where or "", measured, values, "note", why)
 
 
 def _torchs(module: Any) -> bool:
@@ -134,7 +135,7 @@ def no_running_statistics(patient: Patient) -> Iterator[Found]:
     for norm in patient.batch_norms:
         if norm.tracks or norm.own:
             continue
-        probe = Probe(norm.module)
+        probe = norm.probe()
         if probe.x is None:
             raise Unchecked(f"{norm.name} takes an input that is not known")
         x = noise(tuple(probe.x.shape), probe.x)

@@ -18,7 +18,7 @@ def _probes(patient: Patient) -> Iterator[tuple[Norm, Probe, Call | None]]:
     for norm in patient.norms:
         calls = patient.trace.of(norm.name) if patient.has("batch") else []
         call = calls[0] if calls and calls[0].x is not None else None
-        probe = Probe(norm.module, call)
+        probe = norm.probe(call)
         if probe.x is not None and not probe.x.is_meta:
             yield norm, probe, call
 
@@ -194,7 +194,7 @@ def input_changed(patient: Patient) -> Iterator[Found]:
     """A norm that writes into its input."""
     for norm, probe, _ in _probes(patient):
         assert probe.x is not None
-        x = noise((max(2, probe.x.shape[0]), *probe.x.shape[1:]), probe.x)
+        x = noise((min(4, max(2, probe.x.shape[0])), *probe.x.shape[1:]), probe.x)
         before, version = x.clone(), x._version
         probe(x, norm.batch_count and not norm.tracks)
         change = float((x - before).abs().max())

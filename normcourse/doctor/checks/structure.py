@@ -9,7 +9,7 @@ from torch import nn
 from normcourse.doctor.checks.measure import percent
 from normcourse.doctor.checks.record import Found, check
 from normcourse.doctor.patient import Patient
-from normcourse.doctor.recognize import Norm, Probe, noise
+from normcourse.doctor.recognize import Norm, noise
 from normcourse.doctor.trace import Call
 
 CONVOLUTIONS = nn.modules.conv._ConvNd
@@ -53,7 +53,7 @@ def bias_before_norm(patient: Patient) -> Iterator[Found]:
         found.append((norm, call, bias))
     if found:
         norm, call, _ = found[0]
-        probe = Probe(norm.module, call)
+        probe = norm.probe(call)
         x = noise((max(4, call.shape[0]), *call.shape[1:]), probe.x)[:8]  # type: ignore[arg-type]
         change = float((probe(x + 1, True) - probe(x, True)).abs().max())
         numbers = sum(b.numel() for _, _, b in found)
@@ -107,7 +107,7 @@ def wrong_axes(patient: Patient) -> Iterator[Found]:
 
 def _leak(norm: Norm, call: Call, features: int) -> float:
     """How far outputs move when the input changes at one other position only."""
-    probe = Probe(norm.module, call)
+    probe = norm.probe(call)
     x = noise((max(2, min(4, call.shape[0])), *call.shape[1:]), probe.x)  # type: ignore[arg-type]
     position = next(a for a in range(1, x.ndim) if a != features)
     other = x.clone()
@@ -135,7 +135,7 @@ def norm_after_output(patient: Patient) -> Iterator[Found]:
         before = _module(patient, call.source)
         if norm.name != patient.trace.last or not isinstance(before, WEIGHTED):
             continue
-        probe = Probe(norm.module, call)
+        probe = norm.probe(call)
         x = noise((max(4, call.shape[0]), *call.shape[1:]), probe.x)[:8]  # type: ignore[arg-type]
         y = probe(x, True)
         change = float((probe(10 * x, True) - y).abs().max() / y.abs().max())
@@ -155,12 +155,9 @@ def norm_after_output(patient: Patient) -> Iterator[Found]:
 )
 def batch_norm_in_a_loop(patient: Patient) -> Iterator[Found]:
     """One batch norm that is called several times, on data that differ."""
-    if not patient.tracking:
-        return
-    for norm in patient.tracking:
+    several = [norm for norm in patient.tracking if len(patient.trace.of(norm.name)) > 1]
+    for norm in several:
         calls = [c for c in patient.training.of(norm.name) if c.x is not None]
-        if len(calls) < 2:
-            continue
         means, variances = [], []
         for call in calls:
             x = call.x.double().movedim(norm.channel, 0)  # type: ignore[union-attr]
@@ -198,7 +195,7 @@ def no_shift(patient: Patient) -> Iterator[Found]:
         further = [r for c in patient.trace.of(call.readers[0]) for r in c.readers]
         if norms & set(further):
             continue
-        probe = Probe(norm.module, call)
+        probe = norm.probe(call)
         x = noise((max(8, call.shape[0]), *call.shape[1:]), probe.x)[:16]  # type: ignore[arg-type]
         with torch.no_grad():
             y = after(probe(x, True)).double()
