@@ -75,7 +75,8 @@ def examine(
         ValueError: an origin or a check that is not known, or a number out of range.
     """
     chosen = _chosen(checks)
-    optimizers = _checked(model, optimizer, origin, micro_batches, time_limit, data)
+    optimizers = _checked(model, optimizer, origin, micro_batches, time_limit, data, checkpoint)
+    train_table, test_table = _table("train_table", train_table), _table("test_table", test_table)
     told = _teller(progress)
     started = time.monotonic()
     unwrapped: Any = model
@@ -99,8 +100,8 @@ def examine(
             target_or_loss,
             data,
             scaler,
-            _array(train_table),
-            _array(test_table),
+            train_table,
+            test_table,
             micro_batches,
             None if checkpoint is None else dict(checkpoint),
             averaged,
@@ -170,13 +171,24 @@ def _chosen(names: Iterable[str] | None) -> list[Check]:
 
 
 def _checked(
-    model: Any, optimizer: Any, origin: Any, micro_batches: Any, time_limit: Any, data: Any
+    model: Any,
+    optimizer: Any,
+    origin: Any,
+    micro_batches: Any,
+    time_limit: Any,
+    data: Any,
+    checkpoint: Any,
 ) -> tuple[torch.optim.Optimizer, ...]:
     """Raise for what cannot be; return the optimizers."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}.")
     if isinstance(model, torch.jit.ScriptModule):
         raise TypeError("model is a ScriptModule, which cannot be watched: give the original.")
+    for name, held in [*model.named_parameters(), *model.named_buffers()]:
+        if torch.nn.parameter.is_lazy(held):
+            raise ValueError(f"model has no values for {name} yet: call it once, then ask again.")
+        if held.is_meta:
+            raise ValueError(f"model has no values for {name}, which is on the meta device.")
     if origin is not None and origin not in ORIGINS:
         raise ValueError(f"origin must be one of {', '.join(ORIGINS)}, got {origin!r}.")
     if micro_batches is not None and (not isinstance(micro_batches, int) or micro_batches < 2):
@@ -185,6 +197,8 @@ def _checked(
         )
     if not time_limit > 0:
         raise ValueError(f"time_limit must be above 0 seconds, got {time_limit}.")
+    if checkpoint is not None and not isinstance(checkpoint, Mapping):
+        raise TypeError(f"checkpoint must be a state dict, got {type(checkpoint).__name__}.")
     if data is not None and not hasattr(data, "__iter__"):
         raise TypeError(f"data must be an iterable of batches, got {type(data).__name__}.")
     if optimizer is None:
@@ -217,8 +231,14 @@ def _input(batch: Any) -> Any:
     return batch[0] if type(batch) in (list, tuple) and batch else batch
 
 
-def _array(table: Any) -> Any:
-    return None if table is None else np.asarray(table, dtype=np.float64)
+def _table(name: str, table: Any) -> Any:
+    """As an array (rows, features) of float64."""
+    if table is None:
+        return None
+    array = np.asarray(table, dtype=np.float64)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name} must be a table (rows, features), got shape {array.shape}.")
+    return array
 
 
 def _teller(progress: Any) -> Callable[[str], None]:

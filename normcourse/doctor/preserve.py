@@ -49,14 +49,12 @@ def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 def _remember(tensor: torch.Tensor) -> tuple[Any, ...]:
     grad = tensor.grad if tensor.is_leaf else None
-    meta = tensor.is_meta or isinstance(tensor, torch.nn.parameter.UninitializedParameter)
-    value = None if meta else tensor.detach().clone()
-    return tensor, value, grad, tensor.requires_grad
+    return tensor, tensor.detach().clone(), grad, tensor.requires_grad
 
 
 def _restore_tensors(remembered: list[tuple[Any, ...]]) -> None:
     for tensor, value, grad, requires_grad in remembered:
-        if value is not None and not _same(tensor, value):
+        if not _same(tensor, value):
             with torch.no_grad():
                 if tensor.shape != value.shape or tensor.dtype != value.dtype:
                     tensor.data = torch.empty_like(value)
