@@ -191,7 +191,8 @@ class Patient:
 def buffers_kept(model: nn.Module) -> Iterator[None]:
     """Put back modes and buffers after a run."""
     modes = {m: m.training for m in model.modules()}
-    held = [(m._buffers, dict(m._buffers)) for m in modes]
+    ours = [m for m in modes if not isinstance(m, torch.jit.ScriptModule)]
+    held = [(m._buffers, dict(m._buffers)) for m in ours]
     values = [(b, b.detach().clone()) for b in model.buffers() if b is not None and not b.is_meta]
     try:
         yield

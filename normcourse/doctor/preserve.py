@@ -33,6 +33,9 @@ def preserved(*models: torch.nn.Module) -> Iterator[None]:
                 stack.enter_context(_unsafe_preserve_version_counter(tensor))
         stack.callback(_restore_tensors, [_remember(tensor) for tensor in tensors])
         for module in modules:
+            if isinstance(module, torch.jit.ScriptModule):  # its attributes are not Python's
+                stack.callback(setattr, module, "training", module.training)
+                continue
             stack.callback(_restore_attributes, module, _shallow(vars(module)))
         stack.callback(_restore_random, _random_states())
         for tensor in tensors:
@@ -43,8 +46,9 @@ def preserved(*models: torch.nn.Module) -> Iterator[None]:
 
 def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
     """Parameters, buffers and plain attributes of a module, without its children's."""
-    for held in (module._parameters, module._buffers, vars(module)):
-        yield from (value for value in held.values() if isinstance(value, torch.Tensor))
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+    yield from (value for value in vars(module).values() if isinstance(value, torch.Tensor))
 
 
 def _remember(tensor: torch.Tensor) -> tuple[Any, ...]:

@@ -172,6 +172,8 @@ def _guesses(name: str, module: nn.Module) -> list[Call]:
 
 def candidate(module: nn.Module) -> bool:
     """Whether a module may be a norm: torch's, or small and not torch's."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return False
     if _torchs(module):
         return _by_class("", module) is not None
     written_elsewhere = not type(module).__module__.startswith("torch.nn")
@@ -180,7 +182,7 @@ def candidate(module: nn.Module) -> bool:
 
 def _torchs(module: nn.Module) -> bool:
     """Whether the forward is torch's or the course's; batch norms are known by their buffers."""
-    where = type(module).forward.__module__
+    where = type(module).forward.__module__ or ""
     ours = where.startswith(("torch.nn", "normcourse."))
     return ours or isinstance(module, batchnorm._BatchNorm)
 

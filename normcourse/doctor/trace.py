@@ -79,6 +79,11 @@ def map_tensors(change: Callable[[torch.Tensor], Any], value: Any) -> Any:
     return value
 
 
+def version_of(tensor: torch.Tensor) -> int:
+    """How often a tensor was written into; -1 where nobody counts."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
 class _Origins:
     """Which module made a tensor. A tensor that was written into since has no origin."""
 
@@ -89,13 +94,13 @@ class _Origins:
         was = entered.get(id(tensor))
         # What hands its input through (Identity, a Dropout in evaluation) made nothing; nor did a
         # container, whose last child has made it already.
-        if (was is not None and was == tensor._version) or self.of(tensor) is not None:
+        if (was is not None and was == version_of(tensor)) or self.of(tensor) is not None:
             return
-        self.made[id(tensor)] = weakref.ref(tensor), tensor._version, call
+        self.made[id(tensor)] = weakref.ref(tensor), version_of(tensor), call
 
     def of(self, tensor: torch.Tensor) -> Call | None:
         reference, version, call = self.made.get(id(tensor), (None, 0, None))
-        if reference is None or reference() is not tensor or version != tensor._version:
+        if reference is None or reference() is not tensor or version != version_of(tensor):
             return None
         return call
 
@@ -128,7 +133,7 @@ def watch(
         call = Call(names[module], module, shape, dtype)
         entered = {}
         for tensor in (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)):
-            entered[id(tensor)] = tensor._version
+            entered[id(tensor)] = version_of(tensor)
         if x is not None:
             source = origins.of(x)
             if source is not None:
@@ -162,6 +167,8 @@ def watch(
 
     try:
         for module in names:
+            if isinstance(module, torch.jit.ScriptModule):  # which takes no such hooks
+                continue
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after, with_kwargs=True))
         yield trace

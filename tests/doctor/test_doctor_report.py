@@ -117,6 +117,18 @@ def test_several_faults_are_not_confused():
     assert not report.of("evaluation_depends_on_batch")
 
 
+class Inference(nn.Module):
+    """Tensors without version counters."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = perceptron()
+
+    def forward(self, x):
+        with torch.inference_mode():
+            return self.net(x)
+
+
 # --- arguments ---
 
 
@@ -199,6 +211,9 @@ def test_progress_is_told():
         torch.nn.DataParallel(perceptron()),
         torch.compile(perceptron()),
         nn.Transformer(6, 2, 1, 1, 8, batch_first=True),
+        nn.Sequential(nn.Linear(6, 4), torch.jit.script(nn.Sequential(nn.LayerNorm(4)))),
+        torch.fx.symbolic_trace(perceptron()),
+        Inference(),
     ],
     ids=lambda model: type(model).__name__,
 )
