@@ -63,6 +63,11 @@ class Patient:
     # --- what it is ---
 
     @cached_property
+    def by_name(self) -> dict[str, nn.Module]:
+        """The modules by their names; one that is held twice has both."""
+        return dict(self.model.named_modules(remove_duplicate=False))
+
+    @cached_property
     def norms(self) -> list[Norm]:
         """The norms of the model; those that were run come first, in their order."""
         calls: dict[str, Call] = {}

@@ -145,7 +145,9 @@ def gradient(patient: Patient, start: int, stop: int) -> torch.Tensor:
 )
 def two_forwards(patient: Patient) -> Iterator[Found]:
     """Two forward passes, then one backward pass: GAN discriminators and siamese networks."""
-    if not patient.parameters:
+    # torch's batch norm needs no running statistic for its gradient.
+    others = [n for n, _ in patient.model.named_buffers() if not n.endswith(BATCH_BUFFERS)]
+    if not patient.parameters or not others:
         return
     few = slice(0, 4)
     part = samples(patient.batch, 0, 4)
@@ -159,7 +161,7 @@ def two_forwards(patient: Patient) -> Iterator[Found]:
         second = patient.loss(patient.call(patient.model, part), few)
         moved = [n for n, b in patient.model.named_buffers() if b._version > versions.get(n, 0)]
         own = [n for n in moved if not n.endswith(BATCH_BUFFERS)]
-        if not own:  # torch's batch norm needs no running statistic for its gradient
+        if not own:
             return
         try:
             torch.autograd.grad(first + second, patient.parameters, allow_unused=True)

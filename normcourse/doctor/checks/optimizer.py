@@ -47,7 +47,7 @@ def _said(patient: Patient, logits: bool) -> Iterator[Found]:
 
 @check(
     "warning",
-    "Decay pulls γ and β to 0 and regularizes nothing: the layer before makes up for its scale.",
+    "Decay pulls γ and β to 0 and regularizes nothing: the next layer makes up for the scale.",
     "Parameters with one axis go into a group with weight_decay=0.",
     "#weight-decay-on-scale-and-shift",
     "huggingface/transformers#35927 huggingface/transformers#16908 huggingface/transformers#4360",

@@ -18,7 +18,7 @@ WEIGHTED = (nn.Linear, CONVOLUTIONS)
 
 def _module(patient: Patient, name: str) -> nn.Module | None:
     """The module of that name, if a module's output is meant at all."""
-    return dict(patient.model.named_modules()).get(name) if name else None
+    return patient.by_name.get(name) if name else None
 
 
 def _placed(patient: Patient) -> Iterator[tuple[Norm, Call]]:
