@@ -128,10 +128,10 @@ class Report:
             blocks = [*told, *(f"Not checked ({reason}): {names}." for reason, names in rows)]
         if blocks:
             sections.append(display.Section("Checked", tuple(blocks)))
-        numbers = [sum(f.severity == s for f in self.findings) for s in reversed(SEVERITIES)]
-        title = "{}: {} severe, {} warnings, {} notes ({:.1f} s)".format(
-            self.model, *numbers, self.seconds
-        )
+        numbers = {s: sum(f.severity == s for f in self.findings) for s in reversed(SEVERITIES)}
+        counts = [f"{numbers.pop('severe')} severe"]
+        counts += [f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()]
+        title = f"{self.model}: {', '.join(counts)} ({self.seconds:.1f} s)"
         bad = self.error or self.worst == "severe"
         state = "wrong" if bad else "open" if self.worst == "warning" else "passed"
         return display.Report(title, state, sections)

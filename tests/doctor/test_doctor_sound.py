@@ -5,6 +5,7 @@ import torch
 from doctor_models import MODELS
 
 import normcourse
+from normcourse.doctor.patient import samples
 
 NOTES = {"bias_before_norm"}  # which is so in published networks, too
 
@@ -23,6 +24,9 @@ def test_a_fresh_network_is_sound(name, record_property):
     report = normcourse.doctor(model.train(), batch)
     silent(report)
     silent(normcourse.doctor(model.eval(), batch))
+    alone = normcourse.doctor(model, samples(batch, 0, 1))
+    assert not [n for n in alone.not_checked if "itself failed" in n.reason]
+    assert alone.worst != "severe"
     if name in ("resnet18", "vit"):
         text = f"doctor on {name}: {report.seconds:.1f} s, {len(report.sound)} checks"
         record_property("measured", text)

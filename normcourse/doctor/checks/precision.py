@@ -87,7 +87,8 @@ def epsilon_underflows(patient: Patient) -> Iterator[Found]:
         assert probe.x is not None
         if norm.count == 1:
             continue
-        y = probe(torch.zeros_like(probe.x[:4]), norm.batch_count and not norm.tracks)
+        zeros = probe.x.new_zeros(min(4, max(2, len(probe.x))), *probe.x.shape[1:])
+        y = probe(zeros, norm.batch_count and not norm.tracks)
         bad = int((~y.isfinite()).sum())
         if bad:
             eps = next((v for k, v in vars(norm.module).items() if "eps" in k), None)
