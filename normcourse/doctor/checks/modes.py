@@ -33,7 +33,7 @@ def forgotten_eval(patient: Patient) -> Iterator[Found]:
     apart, _ = batch_dependence(patient, training=True)
     if apart > 1e-3:  # float32 alone: below 1e-5
         measured = f"a sample's output changes by {percent(apart)} with its company"
-        count = f"{len(ready)} norms in training mode"
+        count = f"norms in training mode: {len(ready)}"
         yield Found(ready[0].name, f"{measured}; {count}", {"change": apart})
 
 

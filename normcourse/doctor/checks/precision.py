@@ -201,5 +201,5 @@ def input_changed(patient: Patient) -> Iterator[Found]:
         change = float((x - before).abs().max())
         if x._version > version and change > 0:
             writes = x._version - version
-            measured = f"{writes} writes into the input, which changes by {change:.2g}"
+            measured = f"writes into the input: {writes}; it changes by {change:.2g}"
             yield Found(norm.name, measured, {"change": change})

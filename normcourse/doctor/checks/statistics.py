@@ -42,7 +42,8 @@ def far_statistics(patient: Patient) -> Iterator[Found]:
     if found:  # what comes later follows from the first
         norm, away, ratio = found[0]
         measured = f"the batch's mean is {away:.2g} running deviations away, its variance "
-        measured += f"{ratio:.2g} times the running one; so are {len(found) - 1} later norms"
+        measured += f"{ratio:.2g} times the running one"
+        measured += f"; later norms that are far, too: {len(found) - 1}" if len(found) > 1 else ""
         severity = "severe" if away > VERY_FAR else None
         yield Found(norm.name, measured, {"deviations": away, "ratio": ratio}, severity)
 

@@ -58,7 +58,7 @@ def bias_before_norm(patient: Patient) -> Iterator[Found]:
         change = float((probe(x + 1, True) - probe(x, True)).abs().max())
         numbers = sum(b.numel() for _, _, b in found)
         measured = f"1 more in the bias moves the norm's output by {change:.0e}; "
-        measured += f"{len(found)} such layers, {numbers} parameters"
+        measured += f"layers of this kind: {len(found)}, with {numbers} parameters"
         yield Found(found[0][1].source, measured, {"change": change, "layers": len(found)})
 
 
