@@ -3,8 +3,11 @@
 Functions work on NumPy arrays, PyTorch tensors and JAX arrays. Two doors are imported separately:
 ``normcourse.nn`` (needs torch) holds modules that are drop-in for ``torch.nn``, and
 ``normcourse.preprocessing`` (needs scikit-learn) the scalers as estimators. ``normcourse.carry``
-carries a trained layer from one framework into another.
+carries a trained layer from one framework into another. ``normcourse.doctor(model)`` (needs torch)
+examines a model of one's own.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from normcourse.batch_norm import (
     batch_norm,
@@ -57,6 +60,11 @@ from normcourse.weight_norm import (
     weight_norm_backward,
 )
 
+if TYPE_CHECKING:
+    from normcourse.doctor import Doctor
+
+    doctor: Doctor
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -102,3 +110,12 @@ __all__ = [
     "weight_norm",
     "weight_norm_backward",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the doctor, and torch with it, when it is asked for."""
+    if name == "doctor":
+        import importlib
+
+        return importlib.import_module("normcourse.doctor")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import normcourse
-from normcourse import nn, preprocessing
+from normcourse import doctor, nn, preprocessing
 
 ROOT = Path(__file__).parents[1]
 BEFORE = """
@@ -35,6 +35,7 @@ TYPES = {
     "preprocessing.StandardScaler().fit(array)": "StandardScaler",
     "nn.LayerNorm(3).forward(tensor)": "Tensor",
     "nn.LayerNorm(3).weight": "Parameter",
+    "normcourse.doctor(nn.LayerNorm(3))": "Report",
 }
 ERRORS = {
     'normcourse.group_norm(tensor, num_groups="a")': "arg-type",
@@ -44,6 +45,7 @@ ERRORS = {
     "normcourse.min_max_scale(array, array[0])": "call-arg",
     "preprocessing.MinMaxScaler(feature_range=1)": "arg-type",
     'nn.BatchNorm2d("64")': "arg-type",
+    "normcourse.doctor(tensor)": "arg-type",
 }
 
 
@@ -82,6 +84,7 @@ PUBLIC = {
     for module in (
         normcourse,
         preprocessing,
+        doctor,
         nn,
         nn.utils.parametrizations,
         nn.utils.operator_norm,

@@ -1,0 +1,198 @@
+"""What a norm is, is seen from what it computes; and what is none is not taken for one."""
+
+import pytest
+import torch
+from doctor_cases import RMS, BatchOnly
+from torch import nn
+from torch.nn import functional as F
+
+import normcourse.nn
+from normcourse.doctor.checks.measure import measured_eps, moved_by_a_batch
+from normcourse.doctor.patient import Patient
+
+
+class ChannelsFirst(nn.LayerNorm):
+    def forward(self, x):
+        x = x.permute(0, 2, 3, 1)
+        y = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return y.permute(0, 3, 1, 2)
+
+
+class OwnBatchNorm(nn.Module):
+    """Buffers under other names, and replaced instead of written into."""
+
+    def __init__(self, width, in_place, momentum=0.2):
+        super().__init__()
+        self.g, self.b = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.register_buffer("average", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+        self.in_place, self.momentum = in_place, momentum
+
+    def forward(self, x):
+        mean, var = self.average, self.spread
+        if self.training:
+            mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+            if self.in_place:
+                self.average.lerp_(mean.detach(), self.momentum)
+                self.spread.lerp_(var.detach(), self.momentum)
+            else:
+                self.average = torch.lerp(self.average, mean.detach(), self.momentum)
+                self.spread = torch.lerp(self.spread, var.detach(), self.momentum)
+        mean, var, g, b = (t[:, None, None] for t in (mean, var, self.g, self.b))
+        return (x - mean) / (var + 1e-3).sqrt() * g + b
+
+
+class Groups(nn.Module):
+    def forward(self, x):
+        y = x.reshape(len(x), 4, -1)
+        y = (y - y.mean(-1, keepdim=True)) / (y.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+        return y.reshape(x.shape)
+
+
+class Unit(nn.Module):
+    """Each row has length 1."""
+
+    def forward(self, x):
+        return F.normalize(x, dim=-1)
+
+
+class ScaledBy(nn.Module):
+    """With a second argument, and the first by name."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+
+    def forward(self, scale, x):
+        return F.layer_norm(x, (self.width,)) * scale
+
+
+class CallsByName(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = ScaledBy(8)
+
+    def forward(self, x):
+        return self.norm(2, x=x)
+
+
+def norm_of(module, x):
+    (norm,) = Patient(nn.Sequential(nn.Identity(), module), x).norms
+    return norm
+
+
+ROWS, IMAGES = torch.randn(5, 7, 16), torch.randn(4, 8, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("module", "x", "kind", "axes", "count"),
+    [
+        (nn.BatchNorm2d(8), IMAGES, "batch", (0, 2, 3), 120),
+        (normcourse.nn.BatchNorm2d(8), IMAGES, "batch", (0, 2, 3), 120),
+        (nn.InstanceNorm2d(8), IMAGES, "instance", (2, 3), 30),
+        (nn.GroupNorm(4, 8), IMAGES, "group", (1, 2, 3), 60),
+        (nn.LayerNorm((7, 16)), ROWS, "layer", (1, 2), 112),
+        (normcourse.nn.RMSNorm(16), ROWS, "rms", (2,), 16),
+        (normcourse.nn.SwitchableNorm2d(8), IMAGES, "switchable", (0, 2, 3), 120),
+        (ChannelsFirst(8), IMAGES, "layer", (1,), 8),
+        (OwnBatchNorm(8, in_place=True), IMAGES, "batch", (0, 2, 3), 120),
+        (OwnBatchNorm(8, in_place=False), IMAGES, "batch", (0, 2, 3), 120),
+        (Groups(), IMAGES, "group", (1, 2, 3), 60),
+        (RMS(16), ROWS, "rms", (2,), 16),
+        (RMS(16).bfloat16(), ROWS.bfloat16(), "rms", (2,), 16),
+        (RMS(16, "after").half(), ROWS.half(), "rms", (2,), 16),
+        (Unit(), ROWS, "rms", (2,), 16),
+        (BatchOnly(), torch.randn(9, 4), "batch", (0,), 9),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_a_norm_is_recognized(module, x, kind, axes, count):
+    norm = norm_of(module, x)
+    assert (norm.kind, norm.axes, norm.count) == (kind, axes, count)
+    assert norm.centred == (kind != "rms")
+
+
+class Squared(nn.Module):
+    def forward(self, x):
+        return x / (1 + x.pow(2).mean(-1, keepdim=True))
+
+
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(-1, keepdim=True)
+
+
+class Ranks(nn.Module):
+    """Knows neither scale nor shift, and is no norm."""
+
+    def forward(self, x):
+        return x.argsort(-1).argsort(-1).to(x.dtype)
+
+
+class Mixed(nn.Module):
+    """A norm and a matrix: no linear function of the normalized number at that place."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(16, 16))
+
+    def forward(self, x):
+        return F.layer_norm(x, (16,)) @ self.weight
+
+
+class Frozen(nn.Module):
+    """A batch norm that only has constants left."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.full((16,), 2.0))
+
+    def forward(self, x):
+        return x * self.scale + 1
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return F.layer_norm(x, (16,)) + torch.randn_like(x)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [Squared(), Centred(), Ranks(), Mixed(), Frozen(), Random(), nn.Softmax(-1), nn.GELU()],
+    ids=lambda module: type(module).__name__,
+)
+def test_what_is_no_norm_is_not_taken_for_one(module):
+    assert not Patient(nn.Sequential(module), ROWS).norms
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_the_buffers_of_ones_own_batch_norm_are_found(in_place):
+    norm = norm_of(OwnBatchNorm(8, in_place), IMAGES)
+    assert norm.running == ("average", "spread")
+    assert (norm.weight, norm.bias) == ("g", "b")
+    assert moved_by_a_batch(norm) == pytest.approx(0.2, rel=1e-3)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_one_plus_weight_is_seen(offset):
+    norm = norm_of(RMS(16, offset=offset), ROWS)
+    assert norm.weight == "weight"
+    assert norm.offset == bool(offset)
+
+
+def test_the_first_tensor_may_be_named_and_second():
+    (norm,) = Patient(CallsByName(), torch.randn(4, 8)).norms
+    assert (norm.name, norm.kind, norm.axes) == ("norm", "layer", (1,))
+
+
+def test_without_a_batch_a_norm_with_parameters_is_recognized_too():
+    model = nn.Sequential(nn.Linear(6, 16), RMS(16), OwnBatchNorm(8, True), Mixed())
+    kinds = [(norm.name, norm.kind) for norm in Patient(model).norms]
+    assert kinds == [("1", "rms"), ("2", "batch")]
+
+
+@pytest.mark.parametrize("eps", [1e-3, 1e-5, 1e-6])
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.LayerNorm, nn.RMSNorm])
+def test_epsilon_is_measured(kind, eps):
+    norm = norm_of(kind(32, eps=eps), torch.randn(16, 32))
+    assert measured_eps(norm, None) == pytest.approx(eps, rel=0.1)
