@@ -113,7 +113,7 @@ def test_a_description_that_is_none_is_refused_or_read(node, payload):
 )
 def test_arrays_that_cannot_be_are_refused(node):
     with pytest.raises(wire.Malformed):
-        wire.decode(node, b"\0" * 4)
+        wire.decode(node, b"\0" * 4 if "array" in node else b"")
 
 
 def test_too_many_parts_are_refused():
