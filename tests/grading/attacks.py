@@ -28,6 +28,14 @@ def merge_statistics(a, b):
     within, across = (a[0] * a[2] + b[0] * b[2]) / n, delta**2 * a[0] * b[0] / n**2
     return n, a[1] + delta * b[0] / n, within + across
 """
+SEED = 20_261_127
+QUICK = {
+    "exercises": ("rescaling",),
+    "seconds_per_call": 1.0,
+    "seconds_per_statement": 1.0,
+    "seconds_per_file": 3.0,
+    "memory": 512,
+}
 FULL, MERGE = 23, 9
 REST = FULL - MERGE
 RIGHT = """

@@ -1,19 +1,13 @@
 """Sandboxes of this machine, and a grader for a source."""
 
+import shutil
+import subprocess
 import sys
 
 import pytest
+from attacks import QUICK, SEED
 
 from normcourse.grading import NoSandbox, Rules, Submission, choose, grade
-
-SEED = 20_261_127
-QUICK = {
-    "exercises": ("rescaling",),
-    "seconds_per_call": 1.0,
-    "seconds_per_statement": 1.0,
-    "seconds_per_file": 3.0,
-    "memory": 512,
-}
 
 
 @pytest.fixture(scope="session", params=["bwrap", "none"])
@@ -23,7 +17,15 @@ def sandbox(request, tmp_path_factory):
     try:
         return choose(request.param, folder=tmp_path_factory.mktemp("bait"), memory=512 << 20)
     except NoSandbox as error:
+        if request.param == "bwrap" and works():
+            raise  # it is ours that does not hold
         pytest.skip(f"no sandbox here: {error}")
+
+
+def works():
+    """Whether bubblewrap can do anything here: inside another sandbox it mostly cannot."""
+    command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    return shutil.which("bwrap") and subprocess.run(command, capture_output=True).returncode == 0
 
 
 @pytest.fixture

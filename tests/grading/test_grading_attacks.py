@@ -1,10 +1,14 @@
 """Nothing that is handed in earns a point it does not deserve, or reaches beyond its process."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import pytest
-from attacks import ATTACKS, FULL, HONEST
+from attacks import ATTACKS, FULL, HONEST, QUICK, SEED
+
+from normcourse.grading import Rules, Submission, grade
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
@@ -107,12 +111,53 @@ raise ValueError(f'done: {done}')
 """
 
 
-def test_the_sandbox_holds_what_files_and_sockets_try(graded, sandbox):
+def test_the_sandbox_holds_what_files_and_sockets_try(sandbox, tmp_path):
     if sandbox.name != "bwrap":
         pytest.skip("limits alone")
     course = Path(__file__).parents[2]
-    row = graded(ESCAPES.replace("{course!r}", repr(str(course))) + HONEST)
+    path = tmp_path / "work.py"
+    path.write_text(ESCAPES.replace("{course!r}", repr(str(course))) + HONEST)
+    for drops in {sandbox.drops, False}:
+        held = replace(sandbox, drops=drops)
+        row = grade(Submission("work", (path,)), Rules(**QUICK), held, SEED)
+        assert any("done: []" in problem for problem in row.problems), (drops, row.problems)
+
+
+LIMITS = """
+import os, resource
+def tries():
+    yield lambda: os.write(os.open('large', os.O_CREAT | os.O_WRONLY), bytes(32 << 20)) - (32 << 20)
+    yield lambda: bytearray(1 << 30)
+    yield lambda: [os.open('/dev/null', os.O_RDONLY) for _ in range(1000)]
+    if os.getuid():  # root may raise its limits
+        yield lambda: resource.setrlimit(resource.RLIMIT_DATA, (1 << 40, 1 << 40))
+done = []
+for i, act in enumerate(tries()):
+    try:
+        if not act():
+            done.append(i)
+    except (OSError, MemoryError, ValueError):
+        pass
+raise ValueError(f'done: {done}')
+"""
+
+
+def test_limits_hold(graded, sandbox):
+    row = graded(LIMITS + HONEST)
     assert any("done: []" in problem for problem in row.problems), row.problems
+
+
+def test_an_installed_course_is_not_in_view_either(sandbox, monkeypatch, tmp_path):
+    """Where it lies among the packages that a submission may import, its folder is covered."""
+    if sandbox.name != "bwrap":
+        pytest.skip("limits alone")
+    monkeypatch.setattr("normcourse.grading.sandbox.PACKAGE", Path(joblib.__file__).parent)
+    path = tmp_path / "work.py"
+    path.write_text(f"import joblib\njoblib.Parallel\n{HONEST}")
+    other = replace(sandbox, hidden=("/nowhere",))  # what was made of the old folder is kept
+    row = grade(Submission("work", (path,)), Rules(**QUICK), other, SEED)
+    assert any("joblib" in problem for problem in row.problems), row.problems
+    assert row.points == FULL
 
 
 def test_the_process_sees_neither_expected_results_nor_seed(graded, sandbox):
