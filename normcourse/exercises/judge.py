@@ -97,13 +97,18 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All trials of one attempt; several ``readings`` mean that they cannot be told apart."""
+    """All trials of one attempt; several ``readings`` mean that they cannot be told apart.
+
+    ``strict``, a result that is right for the numbers for the hand alone, which are the same for
+    everybody, is worth nothing.
+    """
 
     exercise: Exercise
     trials: tuple[Trial, ...]
     readings: tuple[Reading, ...] = ()
     notes: tuple[str, ...] = ()
     started: bool = True
+    strict: bool = False
 
     @property
     def findings(self):
@@ -115,7 +120,15 @@ class Verdict:
         """One for each result that is right for a probe; none for code as it was handed out."""
         if not self.started:
             return 0
-        return sum(bool(c.all()) for trial in self.trials for c in trial.correct)
+        right = [
+            [trial.probe for trial in self.trials if trial.correct and trial.correct[i].all()]
+            for i in range(len(self.exercise.returns))
+        ]
+        return sum(len(probes) for probes in right if not self.strict or self._earned(probes))
+
+    def _earned(self, probes):
+        others = [probe for probe in self.exercise.probes if not probe.by_hand]
+        return not others or any(not probe.by_hand for probe in probes)
 
     @property
     def passed(self):

@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -174,7 +174,7 @@ def _judged(exercise: Exercise, function, seed, hints):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of wrong twins: nobody here can mend them
-            verdict = judge(exercise, function, seed)
+            verdict = replace(judge(exercise, function, seed), strict=True)
         feedback = Feedback(verdict, hints, here=False)
     except Exception as error:  # an answer that the judge cannot take is worth nothing
         return Graded(0, exercise.points, f"not judged: {wire.clean(type(error).__name__)}")
