@@ -9,6 +9,8 @@ import random
 import resource
 import sys
 import tempfile
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
