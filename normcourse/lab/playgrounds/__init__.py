@@ -7,6 +7,7 @@ from normcourse.lab.playgrounds import (
     batch_norm,
     compare,
     divisive_norm,
+    doctor,
     frameworks,
     geometry,
     group_norm,
@@ -51,4 +52,5 @@ PLAYGROUNDS = {
     "switchable_norm": switchable_norm.playground,
     "compare": compare.playground,
     "frameworks": frameworks.playground,
+    "doctor": doctor.playground,
 }
