@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from normcourse.doctor.checks.measure import percent
+from normcourse.doctor.conventions import EXPLANATIONS, Outputs
 from normcourse.doctor.examine import as_tensors, teller
-from normcourse.doctor.explain import EXPLANATIONS, Cause, Outputs, causes, settings_of, vectors
+from normcourse.doctor.explain import Cause, causes, settings_of, vectors
 from normcourse.doctor.pairs import (
     Pair,
     aligned,

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import normcourse
 from normcourse import carry
-from normcourse.doctor.explain import EXPLANATIONS
+from normcourse.doctor.conventions import EXPLANATIONS
 from normcourse.lab.frameworks import Layer
 
 compare = normcourse.doctor.compare
