@@ -13,7 +13,7 @@ from torch import nn
 
 from normcourse.doctor.patient import Patient, buffers_kept
 from normcourse.doctor.recognize import Norm, recognize
-from normcourse.doctor.replay import apart
+from normcourse.doctor.replay import apart, unit
 from normcourse.doctor.trace import Call, Trace, first_tensor, watch
 
 __all__ = ["Pair", "Side", "aligned", "as_tensor", "observe", "paired", "paired_with_arrays"]
@@ -185,12 +185,15 @@ def aligned(like: torch.Tensor, y: torch.Tensor) -> tuple[int, ...] | None:
     orders = [tuple(range(d)), *([(0, d - 1, *range(1, d - 1))] if d > 2 else [])]
     orders += [p for p in permutations(range(d)) if p not in orders]
     best, least = None, float("inf")
+    near = 100 * unit(like)
     for order in orders:
         if tuple(y.shape[a] for a in order) != tuple(like.shape):
             continue
         away = apart(like, y.permute(order))
         if best is None or away < 0.1 * least:
             best, least = order, away
+        if least <= near:
+            break
     return best
 
 
