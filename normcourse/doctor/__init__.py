@@ -14,9 +14,10 @@ from types import ModuleType
 
 from normcourse.doctor.checks import CHECKS
 from normcourse.doctor.examine import examine
+from normcourse.doctor.porting import compare
 from normcourse.doctor.report import Finding, NotChecked, Report
 
-__all__ = ["CHECKS", "Doctor", "Finding", "NotChecked", "Report", "examine"]
+__all__ = ["CHECKS", "Doctor", "Finding", "NotChecked", "Report", "compare", "examine"]
 
 
 class Doctor(ModuleType):

@@ -1,11 +1,14 @@
 """``python -m normcourse.doctor module:factory --batch file``: a report in the terminal or as JSON.
 
+``--checks`` lists what is looked for, each with its severity, public threads and page.
+
 The exit status is 0 where nothing was found (or notes only), 1 for a warning, 2 for something
 severe or a model that raises, and 3 where the model or a file cannot be had.
 """
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from normcourse.doctor.checks.record import ORIGINS
+from normcourse.doctor.checks.record import CHECKS, ORIGINS
 from normcourse.doctor.examine import examine
 from normcourse.doctor.report import SEVERITIES
 
@@ -29,7 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments of the command; None for those it was called with.
     """
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.checks:
+        print(_checks(options.json))
+        return 0
+    if options.factory is None:
+        parser.error("the following arguments are required: factory")
     try:
         model, named = _made(options.factory)
         if options.batch:
@@ -57,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "factory",
+        nargs="?",
         help="module:function without arguments; it returns a model, or a dictionary with "
         "'model' and other arguments of normcourse.doctor",
     )
@@ -64,12 +74,38 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", help="a .pt file with a state dict to be loaded")
     parser.add_argument("--origin", choices=ORIGINS, help="where the weights come from")
     parser.add_argument("--check", action="append", help="this check only; may be repeated")
+    parser.add_argument("--checks", action="store_true", help="list the checks, and do no more")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--fail-on", choices=SEVERITIES, default="warning", help="the least that is a failure"
     )
     parser.add_argument("--time-limit", type=float, default=60, help="in seconds; 60")
     return parser
+
+
+def _checks(as_json: bool) -> str:
+    """All checks: severity, what is looked for, what is needed, threads and page."""
+    listed = [
+        {
+            "check": checked.name,
+            "severity": checked.severity,
+            "about": checked.about,
+            "needs": list(checked.needs),
+            "threads": list(checked.threads),
+            "page": checked.page,
+        }
+        for checked in CHECKS.values()
+    ]
+    if as_json:
+        return json.dumps(listed, indent=2)
+    blocks = []
+    for checked in CHECKS.values():
+        lines = [f"{checked.name} ({checked.severity})", f"  {checked.about}"]
+        if checked.needs:
+            lines.append(f"  needs    {', '.join(checked.needs)}")
+        lines += [f"  threads  {', '.join(checked.threads)}", f"  page     {checked.page}"]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
 
 def _made(factory: str) -> tuple[torch.nn.Module, dict[str, Any]]:

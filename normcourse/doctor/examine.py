@@ -16,7 +16,7 @@ from normcourse.doctor.preserve import preserved
 from normcourse.doctor.report import SEVERITIES, Finding, NotChecked, Report
 from normcourse.doctor.trace import OutOfTime, map_tensors
 
-__all__ = ["examine"]
+__all__ = ["as_tensors", "examine", "teller"]
 
 QUIET = 2.0  # seconds before progress is told
 
@@ -77,7 +77,7 @@ def examine(
     chosen = _chosen(checks)
     optimizers = _checked(model, optimizer, origin, micro_batches, time_limit, data, checkpoint)
     train_table, test_table = _table("train_table", train_table), _table("test_table", test_table)
-    told = _teller(progress)
+    told = teller(progress)
     started = time.monotonic()
     unwrapped: Any = model
     for wrapper in ("_orig_mod", "module"):  # torch.compile; DataParallel and its distributed kin
@@ -92,7 +92,7 @@ def examine(
     with preserved(*watched):
         if batch is None and data is not None and not hasattr(data, "__next__"):
             batch = _input(next(iter(data), None))  # a DataLoader asks for a random number
-        batch = _as_tensors(batch, unwrapped)
+        batch = as_tensors(batch, unwrapped)
         patient = Patient(
             unwrapped,
             batch,
@@ -212,7 +212,7 @@ def _checked(
     return several
 
 
-def _as_tensors(batch: Any, model: nn.Module) -> Any:
+def as_tensors(batch: Any, model: nn.Module) -> Any:
     """Arrays as tensors, in the model's dtype where they are floating point, on its device."""
     held = [*model.parameters(), *model.buffers()]
     like = next((t for t in held if t.is_floating_point()), None)
@@ -220,9 +220,9 @@ def _as_tensors(batch: Any, model: nn.Module) -> Any:
         made = torch.as_tensor(batch)
         batch = made.to(like.dtype) if like is not None and made.is_floating_point() else made
     elif isinstance(batch, dict):
-        return {key: _as_tensors(value, model) for key, value in batch.items()}
+        return {key: as_tensors(value, model) for key, value in batch.items()}
     elif type(batch) in (list, tuple):
-        return type(batch)(_as_tensors(value, model) for value in batch)
+        return type(batch)(as_tensors(value, model) for value in batch)
     return batch if like is None else map_tensors(lambda t: t.to(like.device), batch)
 
 
@@ -241,7 +241,7 @@ def _table(name: str, table: Any) -> Any:
     return array
 
 
-def _teller(progress: Any) -> Callable[[str], None]:
+def teller(progress: Any) -> Callable[[str], None]:
     if callable(progress):
         return lambda text: progress(text) if text else None
     if progress is False or (progress is None and not sys.stderr.isatty()):

@@ -50,6 +50,18 @@ class Norm:
         """The module by itself, with the recorded input, or one that it takes."""
         return Probe(self.module, self.call if call is None or call.x is None else call)
 
+    def small(self, call: Call | None = None) -> "Probe":
+        """The same with a small input of that dtype, where a layer of torch takes any size."""
+        probe = self.probe(call)
+        if self.kind in ("layer", "rms"):  # which take their size
+            return probe
+        made = None if self.own or probe.x is None else synthetic(self.module)
+        if made is None or made.is_meta or probe.x is None or probe.x.numel() <= made.numel():
+            return probe
+        if type(self.module).forward.__module__.startswith(("torch.nn", "normcourse.")):
+            probe.x = made.to(probe.x.dtype)
+        return probe
+
     def tensor(self, name: str) -> torch.Tensor | None:
         """Its weight, bias or buffer of that name."""
         return getattr(self.module, name) if name else None

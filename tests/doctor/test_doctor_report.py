@@ -311,3 +311,21 @@ def test_the_command_prints_json(folder):
     run = subprocess.run([*command, "--batch", "batch.pt"], capture_output=True, text=True)
     assert run.returncode == 2
     assert json.loads(run.stdout)["findings"][0]["check"] == "one_number"
+
+
+def test_the_command_lists_the_checks(capsys):
+    assert main(["--checks"]) == 0
+    text = capsys.readouterr().out
+    assert main(["--checks", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["check"] for entry in listed] == list(doctor.CHECKS)
+    for entry in listed:
+        assert f"{entry['check']} ({entry['severity']})" in text
+        for word in (entry["about"], entry["page"], *entry["threads"]):
+            assert word in text
+
+
+def test_the_command_needs_a_factory(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert "required: factory" in capsys.readouterr().err

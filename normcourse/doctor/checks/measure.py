@@ -47,7 +47,7 @@ def batch_dependence(patient: Patient, training: bool) -> tuple[float, str | Non
     whole = min(n, 4)
     half = max(whole // 2, whole - 1 if training else 1)  # statistics of two samples, at least
     together, alone = (
-        patient.run(samples(patient.batch, 0, stop), training=training, compare=half)
+        patient.run(samples(patient.batch, 0, stop), training=training, keep=_none)
         for stop in (whole, half)
     )
     outputs = [first_tensor(run.output) for run in (together, alone)]
@@ -56,11 +56,19 @@ def batch_dependence(patient: Patient, training: bool) -> tuple[float, str | Non
     apart = _apart(outputs[0], outputs[1], half)
     if apart is None:
         raise Unchecked("the output has no axis of samples")
-    if apart > 1e-3:
-        again = patient.run(samples(patient.batch, 0, whole), training=training)
-        if _apart(outputs[0], first_tensor(again.output), half):
-            raise Unchecked("two runs with the same batch differ: the model draws random numbers")
-    return apart, _beginning(together, alone, half)
+    if apart <= 1e-3:  # so there is no beginning to look for
+        return apart, None
+    again, alone = (
+        patient.run(samples(patient.batch, 0, stop), training=training, compare=half, keep=_none)
+        for stop in (whole, half)
+    )
+    if _apart(outputs[0], first_tensor(again.output), half):
+        raise Unchecked("two runs with the same batch differ: the model draws random numbers")
+    return apart, _beginning(again, alone, half)
+
+
+def _none(module: torch.nn.Module) -> bool:
+    return False
 
 
 def _second(tensor: torch.Tensor, stop: int) -> torch.Tensor:
@@ -127,7 +135,7 @@ def young(norm: Norm) -> bool:
 
 def moved_by_a_batch(norm: Norm) -> float | None:
     """How far the running mean goes to the mean of one batch: the weight of the new batch."""
-    probe = norm.probe()
+    probe = norm.small()
     if probe.x is None:
         return None
     x = noise(tuple(probe.x.shape), probe.x)

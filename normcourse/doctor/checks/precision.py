@@ -18,8 +18,9 @@ def _probes(patient: Patient) -> Iterator[tuple[Norm, Probe, Call | None]]:
     for norm in patient.norms:
         calls = patient.trace.of(norm.name) if patient.has("batch") else []
         call = calls[0] if calls and calls[0].x is not None else None
-        probe = norm.probe(call)
+        probe = norm.small(call)
         if probe.x is not None and not probe.x.is_meta:
+            patient.tick()
             yield norm, probe, call
 
 
