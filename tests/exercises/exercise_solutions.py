@@ -165,6 +165,20 @@ def layer_package(x, running_mean, running_var, weight, bias, training, momentum
     return y, *normcourse.update_running_statistics(*statistics, x, momentum)
 
 
+def layer_alone(x, running_mean, running_var, weight, bias, training, momentum, eps):
+    axis, shape = axes_and_shape(x)
+    mean, var, new = running_mean, running_var, (running_mean, running_var)
+    if training:
+        mean, var, n = x.mean(axis), x.var(axis), x.size / x.shape[1]
+        unbiased = var * n / (n - 1)
+        new = (
+            running_mean + momentum * (mean - running_mean),
+            running_var + momentum * (unbiased - running_var),
+        )
+    xhat = (x - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + eps)
+    return weight.reshape(shape) * xhat + bias.reshape(shape), *new
+
+
 def layer_torch(x, running_mean, running_var, weight, bias, training, momentum, eps):
     x, mean, var, weight, bias = tensors(x, running_mean, running_var, weight, bias)
     mean, var = mean.clone(), var.clone()
@@ -811,6 +825,17 @@ def from_batch_norm(x, num_groups, running_mean, running_var, weight, bias, eps)
     return new, y.mean(axis) - (new.reshape(shape) * xhat).mean(axis)
 
 
+def from_batch_norm_alone(x, num_groups, running_mean, running_var, weight, bias, eps):
+    axis, shape = axes_and_shape(x)
+    mean, var, gamma, beta = (p.reshape(shape) for p in (running_mean, running_var, weight, bias))
+    y = gamma * (x - mean) / np.sqrt(var + eps) + beta
+    parts = x.reshape(len(x), num_groups, -1)
+    xhat = parts - parts.mean(2, keepdims=True)
+    xhat = (xhat / np.sqrt(parts.var(2, keepdims=True) + eps)).reshape(x.shape)
+    new = np.sign(weight) * y.std(axis) / xhat.std(axis)
+    return new, y.mean(axis) - (new.reshape(shape) * xhat).mean(axis)
+
+
 def from_batch_norm_torch(x, num_groups, running_mean, running_var, weight, bias, eps):
     x, mean, var, weight, bias = tensors(x, running_mean, running_var, weight, bias)
     y = F.batch_norm(x, mean, var, weight, bias, False, 0.1, eps).transpose(0, 1).flatten(1)
@@ -828,6 +853,12 @@ def block_package(x, weight, bias, W, eps):
 
 def block_float64(x, weight, bias, W, eps):
     return block_package(*(a.astype(np.float64) for a in (x, weight, bias, W)), eps)
+
+
+def block_alone(x, weight, bias, W, eps):
+    centered = x - x.mean(-1, keepdims=True)
+    xhat = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + eps)
+    return x + (weight * xhat + bias) @ W
 
 
 def block_torch(x, weight, bias, W, eps):
@@ -1382,8 +1413,8 @@ RIGHT = {
     "adaptive_instance_norm_backward": [adapted_backward, adapted_autograd],
     "group_norm": [normcourse.group_norm, gn_float32, gn_torch, gn_folded],
     "group_norm_backward": [normcourse.group_norm_backward, gnb_autograd, gnb_float32],
-    "batch_norm_to_group_norm": [from_batch_norm, from_batch_norm_torch],
-    "pre_norm_block": [block_package, block_float64, block_torch],
+    "batch_norm_to_group_norm": [from_batch_norm, from_batch_norm_torch, from_batch_norm_alone],
+    "pre_norm_block": [block_package, block_float64, block_torch, block_alone],
     "pre_norm_block_backward": [
         block_back_package,
         block_back_autograd,
@@ -1478,7 +1509,7 @@ RIGHT = {
         inference_folded,
         inference_loops,
     ],
-    "batch_norm_layer": [layer_package, layer_torch],
+    "batch_norm_layer": [layer_package, layer_torch, layer_alone],
     "scale_pixels": [scale_mended, scale_with_sklearn, scale_by_columns, scale_affine],
     "norm_in_training": [
         training_mended,
