@@ -59,15 +59,16 @@ def perceptron(norm=nn.BatchNorm1d, width=16):
 
 
 def trained(model=None, x=None, steps=60):
-    """Running statistics that belong to N(0, 1) inputs, and a γ that is not all ones."""
+    """γ and β as training leaves them, and running statistics that belong to N(0, 1) inputs."""
     model = perceptron() if model is None else model
-    model.train()
-    for _ in range(steps):
-        model(torch.randn(64, 6) if x is None else x())
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
-                module.weight += 0.1 * torch.randn(len(module.weight))
+                for parameter in (module.weight, module.bias):
+                    parameter += 0.1 * torch.randn(len(parameter))
+    model.train()
+    for _ in range(steps):
+        model(torch.randn(64, 6) if x is None else x())
     return model.eval()
 
 

@@ -48,6 +48,17 @@ def test_a_network_in_training_is_sound(name):
     silent(normcourse.doctor(model.eval(), batch))
 
 
+def test_a_random_start_of_the_scales_is_no_training():
+    """As RepVGG starts: γ near 0.1, β = 0."""
+    model, batch = MODELS["resnet18"]()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.weight, 0.1, 0.1)
+    for mode in (True, False):
+        report = normcourse.doctor(model.train(mode), batch)
+        assert report.worst != "severe", report
+
+
 def test_decay_on_everything_is_a_note_where_it_is_slow():
     model, batch = MODELS["mobilenet"]()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)

@@ -173,7 +173,9 @@ def distance(norm: Norm, call: Call, model_norm: Norm | None = None) -> tuple[fl
     eps = float(getattr(norm.module, "eps", 1e-5))
     spread = running_var.detach().double().reshape(-1) + eps
     away = (mean - running_mean.detach().double().reshape(-1)) / spread.sqrt()
-    return float(away.pow(2).mean().sqrt()), float(((var + eps) / spread).median())
+    alive = spread > 11 * eps  # of the others dead_channels speaks
+    far = away[alive] if bool(alive.any()) else away
+    return float(far.pow(2).mean().sqrt()), float(((var + eps) / spread).median())
 
 
 def plain(norm: Norm) -> dict[str, torch.Tensor]:

@@ -65,7 +65,9 @@ def never_updated(patient: Patient) -> Iterator[Found]:
     stepped = any(optimizer.state for optimizer in patient.optimizers)
     for norm in patient.tracking:
         weight, bias = norm.tensor(norm.weight), norm.tensor(norm.bias)
-        trained = any(t is not None and bool((t != t.flatten()[0]).any()) for t in (weight, bias))
+        held = [t for t in (weight, bias) if t is not None]
+        # Some start from a random γ, as RepVGG does; training moves β, too.
+        trained = bool(held) and all(bool((t != t.flatten()[0]).any()) for t in held)
         if not (trained or stepped) or updated(norm):
             continue
         call = next(iter(patient.trace.of(norm.name)), None) if patient.has("batch") else None
