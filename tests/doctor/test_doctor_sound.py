@@ -49,14 +49,17 @@ def test_a_network_in_training_is_sound(name):
 
 
 def test_a_random_start_of_the_scales_is_no_training():
-    """As RepVGG starts: γ near 0.1, β = 0."""
+    """As RepVGG starts, γ and β; with one norm that was updated it cannot be a start."""
     model, batch = MODELS["resnet18"]()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.weight, 0.1, 0.1)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
     for mode in (True, False):
         report = normcourse.doctor(model.train(mode), batch)
         assert report.worst != "severe", report
+    next(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_mean += 1
+    assert normcourse.doctor(model.eval(), batch).worst == "severe"
 
 
 def test_decay_on_everything_is_a_note_where_it_is_slow():

@@ -63,10 +63,12 @@ def _finite(norm: Norm) -> bool:
 def never_updated(patient: Patient) -> Iterator[Found]:
     """Trained γ and β beside running statistics as a fresh layer has them."""
     stepped = any(optimizer.state for optimizer in patient.optimizers)
+    # Where no norm was ever updated, the model may be new, with a random γ and β as in RepVGG.
+    may_be_new = not stepped and not any(updated(norm) for norm in patient.tracking)
     for norm in patient.tracking:
         weight, bias = norm.tensor(norm.weight), norm.tensor(norm.bias)
         held = [t for t in (weight, bias) if t is not None]
-        # Some start from a random γ, as RepVGG does; training moves β, too.
+        # Training moves β, too: a random γ alone is how some layers start.
         trained = bool(held) and all(bool((t != t.flatten()[0]).any()) for t in held)
         if not (trained or stepped) or updated(norm):
             continue
@@ -77,7 +79,7 @@ def never_updated(patient: Patient) -> Iterator[Found]:
             away, ratio = distance(norm, call)
             measured += f"; the batch's mean is {away:.2g} away, its variance is {ratio:.2g}"
             values |= {"deviations": away, "ratio": ratio}
-        yield Found(norm.name, measured, values)
+        yield Found(norm.name, measured, values, "warning" if may_be_new else None)
 
 
 def _size(norm: Norm) -> int:
