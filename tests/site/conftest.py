@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 from unchanged import executable
 
 from normcourse.lab.serve import server
@@ -79,6 +79,16 @@ class Visit:
 
     def settle(self):
         """Wait until the page is loaded, its formulas are set and its widgets are drawn."""
+        for _ in range(20):
+            try:
+                return self._settle()
+            except Error as error:  # the page is leading on to another one
+                if "navigation" not in str(error):
+                    raise
+                self.page.wait_for_timeout(50)
+        raise AssertionError("the page leads on without an end")
+
+    def _settle(self):
         self.page.evaluate("() => window.MathJax?.startup?.promise")
         self.page.wait_for_function(
             "() => !document.querySelector('script[type$=\"widget-view+json\"]')"
