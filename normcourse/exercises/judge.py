@@ -18,7 +18,7 @@ from normcourse.exercises.recognize import (
 )
 from normcourse.exercises.record import Exercise, Probe
 
-__all__ = ["Elsewhere", "Place", "Stopped", "Trial", "Verdict", "judge", "told", "where"]
+__all__ = ["Elsewhere", "Place", "Stopped", "Trial", "Verdict", "judge", "leaves", "told", "where"]
 
 MOST_CHARACTERS = 300  # of an exception's message that are shown
 NO_BROADCAST = (  # as NumPy and torch say it
@@ -92,7 +92,7 @@ class Trial:
 
     @property
     def size(self):
-        return sum(np.size(leaf) for leaf in _leaves(self.arguments))
+        return sum(np.size(leaf) for leaf in leaves(self.arguments))
 
 
 @dataclass(frozen=True)
@@ -269,8 +269,9 @@ def _as_it_came(trial):
     return replace(trial, got=trial.misshapen, correct=correct, finding=None)
 
 
-def _leaves(value):
-    return [leaf for v in value for leaf in _leaves(v)] if isinstance(value, tuple) else [value]
+def leaves(value):
+    """The parts of an argument that are no tuples."""
+    return [leaf for v in value for leaf in leaves(v)] if isinstance(value, tuple) else [value]
 
 
 def told(error):
@@ -412,8 +413,8 @@ def _wrong_shape(name, got, expected):
 
 def _modified(exercise, arguments, untouched):
     for name, now, before in zip(exercise.parameters, arguments, untouched, strict=True):
-        leaves = zip(_leaves((now,)), _leaves((before,)), strict=True)
-        if not all(np.array_equal(a, b) for a, b in leaves):
+        pairs = zip(leaves((now,)), leaves((before,)), strict=True)
+        if not all(np.array_equal(a, b) for a, b in pairs):
             return Finding(
                 "modified its input",
                 f"After the call, {name} holds other numbers than before. Operators like -= and "
@@ -443,7 +444,7 @@ def _notes(exercise, trials):
         for i, name in enumerate(exercise.returns)
         if any(t.got and t.expected[i].dtype.kind == "f" and t.got[i].itemsize > 4 for t in trials)
     ]
-    given = any(isinstance(a, np.ndarray) for t in trials for a in _leaves(t.arguments))
+    given = any(isinstance(a, np.ndarray) for t in trials for a in leaves(t.arguments))
     if not wide or not given:  # without an array there is no dtype to keep
         return ()
     return (

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from normcourse.exercises.judge import Elsewhere, Place, Stopped
+from normcourse.exercises.judge import Elsewhere, Place, Stopped, leaves
 from normcourse.exercises.recognize import Finding, results
 from normcourse.grading import wire
 from normcourse.grading.channel import Broken, Excess, Late
@@ -213,15 +213,14 @@ class Function:
         started = time.monotonic()
         try:
             room = 4 * _size(self.exercise, arguments)
-            value = self._value(arguments, room, fresh=False)
-            again = self._value(arguments, room, fresh=True)
+            value, changed = self._value(arguments, room, fresh=False)
+            again, _ = self._value(arguments, room, fresh=True)
         except Stopped as error:
             self.ended.append(error.finding)
             raise
         finally:
             self.spent += time.monotonic() - started
-        (value, changed), (other, _) = value, again
-        if not _same(value, other):
+        if not _same(value, again):
             raise Stopped(AGAIN)
         for leaf in changed:
             _spoil(arguments, leaf)
@@ -256,20 +255,16 @@ def _signature(told):
 
 def _size(exercise, arguments):
     """Bytes that a result may have, from that of the reference in float64."""
-    given = [np.shape(leaf) for leaf in _leaves(arguments)]
+    given = [np.shape(leaf) for leaf in leaves(arguments)]
     largest = max(r.nbytes for r in results(exercise.reference, arguments))
     return max(1024, largest) + 8 * sum(int(np.prod(shape)) for shape in given)
 
 
-def _leaves(value):
-    return [leaf for v in value for leaf in _leaves(v)] if isinstance(value, tuple) else [value]
-
-
 def _spoil(arguments, which):
     """Other numbers in an argument: the learner's code changed it."""
-    leaves = _leaves(arguments)
-    if which < len(leaves) and isinstance(leaves[which], np.ndarray):
-        leaves[which][...] = 1 - (leaves[which] == 1)
+    parts = leaves(arguments)
+    if which < len(parts) and isinstance(parts[which], np.ndarray):
+        parts[which][...] = 1 - (parts[which] == 1)
 
 
 def _same(a, b):

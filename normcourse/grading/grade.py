@@ -36,7 +36,6 @@ class Graded:
     html: str = ""
     seconds: float = 0.0
     numbers: str = ""  # of a wrong attempt, as a fingerprint
-    failures: int = 0
 
 
 @dataclass

@@ -74,7 +74,7 @@ def run(submissions, out, rules, jobs=-1, dask=None, again=(), progress=None):
         else:
             kept[submission.learner] = row
     made = {}
-    for row in _graded(left, folder, rules, seed, jobs, dask, str(out)):
+    for row in _graded(left, rules, seed, jobs, dask, str(out)):
         made[row.learner] = row
         _write(_file(folder, row.learner), {**row.as_dict(), "key": _key(row.digest, rules, seed)})
         if progress:
@@ -83,7 +83,7 @@ def run(submissions, out, rules, jobs=-1, dask=None, again=(), progress=None):
     return Run(rows, seed, rules, len(made), len(kept), time.perf_counter() - started)
 
 
-def _graded(left, folder, rules, seed, jobs, dask, out):
+def _graded(left, rules, seed, jobs, dask, out):
     """Rows as they come. A process that ends takes no row with it: its work is done again."""
     with _cluster(dask):
         for attempt in range(ROUNDS):
@@ -91,7 +91,7 @@ def _graded(left, folder, rules, seed, jobs, dask, out):
             alone = attempt == ROUNDS - 1
             for part in [[s] for s in left] if alone else [left]:
                 try:
-                    for row in _parallel(part, folder, rules, seed, jobs, dask, out):
+                    for row in _parallel(part, rules, seed, jobs, dask, out):
                         if row.learner not in done:
                             done.add(row.learner)
                             yield row
@@ -118,7 +118,7 @@ def _cluster(dask):
     return Client(dask, timeout=30)
 
 
-def _parallel(submissions, folder, rules, seed, jobs, dask, out):
+def _parallel(submissions, rules, seed, jobs, dask, out):
     todo = [
         joblib.delayed(_one)(s, rules, seed, None if dask else out)
         for s in _loaded(submissions, dask)

@@ -207,12 +207,15 @@ def _user():
 
 def _running():
     """Threads of this user, which count against the limit on processes."""
-    found = 0
+    own = str(os.getuid())
+    return sum(int(s["Threads"]) for s in _processes() if s["Uid"].split()[0] == own)
+
+
+def _processes():
+    """What Linux tells of each process; nothing elsewhere."""
     for status in Path("/proc").glob("[0-9]*/status"):
-        with suppress(OSError, KeyError, ValueError):
-            said = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            found += int(said["Threads"]) if int(said["Uid"].split()[0]) == os.getuid() else 0
-    return found
+        with suppress(OSError, ValueError):  # it may end meanwhile
+            yield dict(line.split(":", 1) for line in status.read_text().splitlines())
 
 
 def _is_root():
@@ -268,13 +271,11 @@ def _bubble(hidden, drops):
 def _held_by(pid):
     """Bytes of memory that are a process's own and that of all which it started. Linux only."""
     parents, held = {}, {}
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with suppress(OSError, KeyError, ValueError):
-            said = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            own = int(status.parent.name)
-            parents[own] = int(said["PPid"])
-            sizes = (said.get(kind, "0").split()[0] for kind in ("RssAnon", "RssShmem"))
-            held[own] = 1024 * sum(map(int, sizes))
+    for said in _processes():
+        own = int(said["Pid"])
+        parents[own] = int(said["PPid"])
+        sizes = (said.get(kind, "0").split()[0] for kind in ("RssAnon", "RssShmem"))
+        held[own] = 1024 * sum(map(int, sizes))
     family = {pid}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
@@ -292,7 +293,7 @@ def _adopt_orphans():
 
 
 def _end_orphans():
-    """End every child that is not in this session: what a learner's process left behind."""
+    """End every process that came here when its parent, a learner's, ended."""
     if sys.platform != "linux":
         return
     for _ in range(100):
@@ -380,6 +381,15 @@ def _bait(folder):
             yield str(file.resolve()), listener.getsockname()[1]
 
 
+HOLDS = {  # what a trial looks for, and what is said where it does not get through
+    "reads": "files of the grader cannot be read",
+    "writes": "nothing can be written but scratch files",
+    "network": "no network",
+    "course": "the course's references are not in view",
+    "others": "other processes cannot be reached",
+}
+
+
 def _trial(sandbox, folder):
     """(the sandbox with what it holds, "") or (None, why not)."""
     if sandbox.name == "container" and not sandbox.image:
@@ -399,23 +409,14 @@ def _trial(sandbox, folder):
                 process.stop()
     except (OSError, Broken, Late, Excess, wire.Malformed) as error:
         return None, f"its trial failed ({wire.clean(error, 120)})"
-    through = [
-        name for name in ("reads", "writes", "network", "course", "others") if seen.get(name)
-    ]
+    through = [name for name in HOLDS if seen.get(name)]
     if sandbox.name != "none" and through:
         return None, f"its trial let through: {', '.join(through)}"
     return replace(sandbox, held=tuple(_held(sandbox, through))), ""
 
 
 def _held(sandbox, through):
-    names = {
-        "reads": "files of the grader cannot be read",
-        "writes": "nothing can be written but scratch files",
-        "network": "no network",
-        "course": "the course's references are not in view",
-        "others": "other processes cannot be reached",
-    }
-    yield from (text for name, text in names.items() if name not in through)
+    yield from (text for name, text in HOLDS.items() if name not in through)
     yield "limits on time, memory, file size and output"
     if sandbox.drops:
         yield "a user of its own"

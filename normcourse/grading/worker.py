@@ -38,13 +38,8 @@ from normcourse.grading.wire import LENGTHS, decode, encode, frame, read_header
 
 LEARNER = "learner"  # the module that the file becomes
 RECURSION = sys.getrecursionlimit()
-ACTS = (
-    ast.Expr,
-    ast.For,
-    ast.While,
-    ast.Assert,
-    ast.Raise,
-)  # what may take long and defines little
+# What may take long and defines little.
+ACTS = (ast.Expr, ast.For, ast.While, ast.Assert, ast.Raise)
 NESTED = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 MOST_VERSIONS = 3  # of a function of one name that are tried
 MOST_PROBLEMS, MOST_CELLS = 20, 20_000
@@ -353,9 +348,7 @@ def _signature(fn):
     try:
         parameters = inspect.signature(fn).parameters.values()
         return [[p.name, int(p.kind), p.default is not p.empty] for p in parameters]
-    except (
-        BaseException
-    ):  # a function written in C has none; a learner's object may answer anything
+    except BaseException:  # written in C, or an object that answers anything
         return None
 
 
