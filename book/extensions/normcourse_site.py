@@ -2,6 +2,8 @@
 
 - Nothing comes from another host: MathJax is taken from a package.
 - Widgets are drawn by ``book/assets/loader.js``, in room kept for them.
+- The first page leads to the landing page, and says that it has no icon:
+  else a browser asks for /favicon.ico, which is not there.
 - Cards that a cell put out lead from notebooks to their pages.
 - Each page takes the accent of its technique from ``normcourse.palette``.
 - Launch and repository buttons appear once ``repository.url`` is set in
@@ -31,6 +33,17 @@ UNUSED_SCRIPTS = re.compile(
 MIME = "application/vnd.jupyter.widget-"
 FIGURE = re.compile(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"[^>]*>')
 CARD = re.compile(r'(<a class="nc-card" href="[^"#]*)\.ipynb(["#])')
+FIRST_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<meta http-equiv="refresh" content="0; url={page}">
+</head>
+<body><a href="{page}">{title}</a></body>
+</html>
+"""
 WIDGET_VIEW = re.compile(
     rf'<script type="{re.escape(MIME)}view\+json">(.*?)</script>',
     re.DOTALL,
@@ -67,6 +80,11 @@ def write_assets(app):
         return
     static = Path(app.outdir, "_static")
     static.mkdir(parents=True, exist_ok=True)
+    first = FIRST_PAGE.format(
+        title=app.config.html_title,
+        page=app.builder.get_target_uri(app.config.root_doc),
+    )
+    Path(app.outdir, "index.html").write_text(first, encoding="utf-8")
     (static / "palette.css").write_text(palette_css(), encoding="utf-8")
     app.add_css_file("palette.css")
     app.add_js_file("formulas.js", loading_method="defer")
@@ -86,6 +104,8 @@ def adapt_page(app, pagename, templatename, context, doctree):
     technique = Path(pagename).name
     context["technique"] = technique if technique in ACCENT else ""
     context["without_unused_scripts"] = without_unused_scripts
+    if pagename == app.config.root_doc:  # its title is the course's
+        context["docstitle"] = ""
     body = context.get("body", "")
     if 'class="nc-table"' in body:  # on this page alone
         app.add_js_file("tables.js", loading_method="defer")

@@ -107,7 +107,7 @@ class Visit:
 
     def _note_console(self, message):
         if message.type in ("error", "warning"):
-            self.problems.append(f"console: {message.text}")
+            self.problems.append(f"console: {message.text} {message.location['url']}")
 
     def _note_response(self, response):
         self.responses.append(response)

@@ -172,6 +172,16 @@ def test_first_page_leads_to_the_landing_page(open_page):
     assert page.locator("article h1").count() == 1
 
 
+def test_first_page_has_the_name_of_the_course_and_asks_for_nothing(site):
+    first, landing = (
+        BeautifulSoup((site / name).read_text(), "html.parser")
+        for name in ("index.html", "book/index.html")
+    )
+    assert first.title.text == landing.title.text == "normcourse"
+    # Not for an icon either, which would be a request for /favicon.ico, or cut off by leading on.
+    assert [tag["href"] for tag in first.select("link, script, img")] == ["data:,"]
+
+
 def test_search_finds_a_chapter(open_page):
     page = open_page("book/index.html")
     page.keyboard.press("Control+k")
