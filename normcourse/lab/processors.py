@@ -66,7 +66,7 @@ def run(name: str, *paths: str) -> bool | None:
 
     Args:
         name: of :data:`PROCESSORS`.
-        paths: what pytest runs; without any, the book and the tests of what it stores.
+        paths: what pytest is given; without any, the book and the tests of what it stores.
 
     Returns:
         Whether all agree with what they store; None where this machine lacks what that one has.
