@@ -13,7 +13,7 @@ from normcourse.doctor.checks import CHECKS
 from normcourse.doctor.checks.record import ORIGINS, Check, Found, Unchecked, inspect
 from normcourse.doctor.patient import ModelError, Patient
 from normcourse.doctor.preserve import preserved
-from normcourse.doctor.report import SEVERITIES, Finding, NotChecked, Report
+from normcourse.doctor.report import NAMED, SEVERITIES, Finding, NotChecked, Report
 from normcourse.doctor.trace import OutOfTime, map_tensors
 
 __all__ = ["as_tensors", "examine", "teller"]
@@ -130,6 +130,8 @@ def examine(
                 found += [_finding(checked, result) for result in results]
                 if not results:
                     sound.append(checked.name)
+        if batch is not None and not (out or error):
+            skipped += _functional(patient)
     told("")
     found.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return Report(
@@ -157,6 +159,23 @@ def _finding(checked: Check, result: Found) -> Finding:
         checked.page,
         checked.threads,
     )
+
+
+def _functional(patient: Patient) -> list[NotChecked]:
+    """The norms that no check sees: they are functions, not modules."""
+    try:
+        called = patient.functional
+    except (Exception, OutOfTime):  # a watched function is no reason to lose a report
+        return []
+    return [
+        NotChecked("norms that are no modules", f"{function} is called in {_some(names)}")
+        for function, names in called.items()
+    ]
+
+
+def _some(names: list[str], n: int = NAMED) -> str:
+    named = ", ".join(name or "the model" for name in names[:n])
+    return named if len(names) <= n else f"{named} and {len(names) - n} more"
 
 
 def _chosen(names: Iterable[str] | None) -> list[Check]:

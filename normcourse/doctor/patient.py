@@ -123,6 +123,18 @@ class Patient:
         """A run with the norms in training mode, and all else in evaluation mode."""
         return self.run(self.some, training=True)
 
+    @cached_property
+    def functional(self) -> dict[str, list[str]]:
+        """Norms that are called as functions, and by which modules that are no norms."""
+        norms = [norm.name for norm in self.norms]
+
+        def inside(name: str) -> bool:
+            return any(n in ("", name) or name.startswith(f"{n}.") for n in norms)
+
+        called = self.run(self.some, functions=True).functional
+        outside = {f: sorted(n for n in names if not inside(n)) for f, names in called.items()}
+        return {f: names for f, names in sorted(outside.items()) if names}
+
     def run(
         self,
         batch: Any,
@@ -131,6 +143,7 @@ class Patient:
         compare: int = 0,
         model: nn.Module | None = None,
         keep: Callable[[nn.Module], bool] = candidate,
+        functions: bool = False,
     ) -> Trace:
         """Call the model with a copy of a batch; its buffers and modes are put back.
 
@@ -147,7 +160,7 @@ class Patient:
             for module in names:
                 module.training = module in in_training
             with (
-                watch(names, self.deadline, keep, compare) as trace,
+                watch(names, self.deadline, keep, compare, functions) as trace,
                 torch.set_grad_enabled(grad),
             ):
                 self.call(own, batch)

@@ -3,11 +3,13 @@
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 __all__ = ["Call", "OutOfTime", "Trace", "first_tensor", "map_tensors", "watch"]
 
@@ -49,6 +51,7 @@ class Trace:
     calls: list[Call] = field(default_factory=list)
     output: Any = None
     last: str = ""
+    functional: dict[str, set[str]] = field(default_factory=dict)  # function -> who calls it
 
     def of(self, name: str) -> list[Call]:
         """The calls of one module."""
@@ -105,12 +108,32 @@ class _Origins:
         return call
 
 
+FUNCTIONS = {
+    getattr(functional, name): f"F.{name}"
+    for name in ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm")
+}
+
+
+class _Functional(TorchFunctionMode):
+    """Note which module calls a norm as a function, where no module need stand for it."""
+
+    def __init__(self, called: dict[str, set[str]], stack: list[tuple[Call, Any]]) -> None:
+        super().__init__()
+        self.called, self.stack = called, stack
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+        if function in FUNCTIONS and self.stack:
+            self.called.setdefault(FUNCTIONS[function], set()).add(self.stack[-1][0].name)
+        return function(*args, **(kwargs or {}))
+
+
 @contextmanager
 def watch(
     names: dict[torch.nn.Module, str],
     deadline: float,
     keep: Callable[[torch.nn.Module], bool],
     compare: int = 0,
+    functions: bool = False,
 ) -> Iterator[Trace]:
     """Record the calls of the named modules; the hooks are off again afterwards.
 
@@ -119,6 +142,7 @@ def watch(
         deadline: a time of ``time.monotonic``.
         keep: of which modules the input is kept.
         compare: of so many samples input and output of every module without children are kept.
+        functions: whether norms that are called as functions are noted.
 
     Raises:
         OutOfTime: at the first call after ``deadline``.
@@ -171,7 +195,8 @@ def watch(
                 continue
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after, with_kwargs=True))
-        yield trace
+        with _Functional(trace.functional, stack) if functions else nullcontext():
+            yield trace
     finally:
         for handle in handles:
             handle.remove()

@@ -224,6 +224,43 @@ def test_unusual_modules_are_examined_or_told(model):
         assert report.worst != "severe"
 
 
+class Block(nn.Module):
+    """A norm that is a module, and two that are functions, however they are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(6)
+
+    def forward(self, x):
+        x = torch.nn.functional.layer_norm(self.norm(x), (6,))
+        return nn.functional.batch_norm(x, None, None, training=True)
+
+
+class Scaled(nn.Module):
+    """A norm of one's own, which calls a function: it is looked at as a module."""
+
+    def forward(self, x):
+        return 2 * nn.functional.layer_norm(x, (6,))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (nn.Sequential(*(Block() for _ in range(4)), nn.Linear(6, 2)), "0, 1, 2 and 1 more"),
+        (Block(), "the model"),
+        (nn.Sequential(nn.LayerNorm(6), nn.Linear(6, 2)), ""),
+        (nn.Sequential(Scaled(), nn.Linear(6, 2)), ""),
+        (Scaled(), ""),
+    ],
+)
+def test_norms_that_are_functions_are_told_of(model, says):
+    report = doctor(model.eval(), batch())
+    told = [n.reason for n in report.not_checked if n.check == "norms that are no modules"]
+    functions = ("batch_norm", "layer_norm") if says else ()
+    assert told == [f"F.{function} is called in {says}" for function in functions]
+    assert not [n for n in doctor(model).not_checked if n.check == "norms that are no modules"]
+
+
 def test_it_is_a_function_and_a_module():
     assert normcourse.doctor is doctor
     assert callable(doctor)
