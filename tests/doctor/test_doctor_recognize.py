@@ -112,6 +112,24 @@ def test_a_norm_is_recognized(module, x, kind, axes, count):
     assert norm.centred == (kind != "rms")
 
 
+@pytest.mark.parametrize(
+    ("module", "x", "axes"),
+    [
+        (ChannelsFirst(768), torch.randn(4, 768, 1, 1), (1,)),
+        (RMS(4096), torch.randn(2, 7, 4096), (2,)),
+        (RMS(8192, "after", offset=1.0).bfloat16(), torch.randn(2, 3, 8192).bfloat16(), (2,)),
+        (Groups(), torch.randn(2, 64, 56, 56), (1, 2, 3)),
+        (OwnBatchNorm(64, in_place=True), torch.randn(8, 64, 56, 56), (0, 2, 3)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_a_norm_of_the_size_of_real_networks_is_recognized(module, x, axes):
+    """Among thousands of numbers some are by chance the same after another one has moved."""
+    norm = norm_of(module, x)
+    assert norm.axes == axes
+    assert norm.offset == bool(getattr(module, "offset", 0))
+
+
 class Squared(nn.Module):
     def forward(self, x):
         return x / (1 + x.pow(2).mean(-1, keepdim=True))
@@ -196,3 +214,11 @@ def test_without_a_batch_a_norm_with_parameters_is_recognized_too():
 def test_epsilon_is_measured(kind, eps):
     norm = norm_of(kind(32, eps=eps), torch.randn(16, 32))
     assert measured_eps(norm, None) == pytest.approx(eps, rel=0.1)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("width", [64, 4096])
+def test_epsilon_of_ones_own_norm_is_measured(width, in_place):
+    """Also where it writes into its input, which is then another one for what follows."""
+    norm = norm_of(RMS(width, in_place=in_place, eps=1e-4), torch.randn(4, width))
+    assert measured_eps(norm, None) == pytest.approx(1e-4, rel=0.1)

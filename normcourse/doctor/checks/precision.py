@@ -198,7 +198,7 @@ def input_changed(patient: Patient) -> Iterator[Found]:
         assert probe.x is not None
         x = noise((min(4, max(2, probe.x.shape[0])), *probe.x.shape[1:]), probe.x)
         before, version = x.clone(), x._version
-        probe(x, norm.batch_count and not norm.tracks)
+        probe(x, norm.batch_count and not norm.tracks, itself=True)
         change = float((x - before).abs().max())
         if x._version > version and change > 0:
             writes = x._version - version
