@@ -78,7 +78,8 @@ def transformers(
         given = TOKENS if batch is None else batch
         return (made.bfloat16() if half else made), given
 
-    ARCHITECTURES[f"transformers {model}{' bfloat16' if half else ''}"] = make
+    kind = f"{' wide' if options.get('hidden_size') else ''}{' bfloat16' if half else ''}"
+    ARCHITECTURES[f"transformers {model}{kind}"] = make
 
 
 for name in (
@@ -120,6 +121,7 @@ for half in (False, True):
     transformers("GemmaConfig", "GemmaForCausalLM", half=half, **HEADS)
     transformers("Gemma2Config", "Gemma2ForCausalLM", half=half, **HEADS)
     transformers("Qwen3Config", "Qwen3ForCausalLM", half=half, **HEADS)
+    transformers("LlamaConfig", "LlamaForCausalLM", half=half, hidden_size=4096)
 t5 = {"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
 transformers("T5Config", "T5Model", TOKENS | {"decoder_input_ids": IDS}, **NO_SIZES | t5)
 speech = {
