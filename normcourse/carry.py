@@ -1,9 +1,8 @@
 """Carry a trained normalization layer between torch, Keras 3, Flax (nnx) and Equinox.
 
-    write(read(torch_layer), keras_layer)
-
-:func:`read` says what a layer is in words that belong to no framework, :func:`write` says it to a
-layer of any of them. None is imported here: a layer is known by the module of its class.
+``write(read(torch_layer), keras_layer)``: ``read`` says what a layer is in words that belong to no
+framework, ``write`` says it to a layer of any of them. None is imported here: a layer is known by
+the module of its class.
 """
 
 import math

@@ -13,11 +13,12 @@ import yaml
 from bs4 import BeautifulSoup
 from normcourse_api import PACKAGES, PARTS, STAND_INS, TITLES, arguments, find, public_names
 
-from normcourse import nn, preprocessing  # noqa: F401  (with the real torch, before it is stood in)
+# With the real torch, before it is stood in.
+from normcourse import carry, doctor, nn, preprocessing  # noqa: F401
 from normcourse.palette import ACCENT
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("functions", "estimators", "modules")
+PAGES = ("functions", "estimators", "modules", "tools")
 FILES = {name: file for p in PACKAGES for file, names in public_names(p).items() for name in names}
 
 
@@ -26,8 +27,19 @@ def is_forward(name):
     return name.rpartition(".")[2] == FILES.get(name)
 
 
+def is_tool(name):
+    """Whether it works on networks, and is none of the techniques."""
+    return name.startswith(("normcourse.carry.", "normcourse.doctor."))
+
+
 FUNCTIONS = [name for name in FILES if not inspect.isclass(find(name))]
-TECHNIQUES = [name for name in FILES if inspect.isclass(find(name)) or is_forward(name)]
+TECHNIQUES = [
+    name
+    for name in FILES
+    if (inspect.isclass(find(name)) or is_forward(name)) and not is_tool(name)
+]
+FORMULAS = [n for n in FUNCTIONS if is_forward(n.removesuffix("_backward")) and not is_tool(n)]
+CALLED = [name for name in FILES if not (is_tool(name) and inspect.isclass(find(name)))]
 each_name = pytest.mark.parametrize("name", FILES)
 
 
@@ -79,7 +91,7 @@ def test_says_which_arguments_an_inherited_constructor_has(name):
     ]
 
 
-@each_name
+@pytest.mark.parametrize("name", CALLED)
 def test_names_its_errors(name):
     assert re.search(r"^    \w+Error", section(name, "Raises"), re.MULTILINE)
 
@@ -94,7 +106,7 @@ def test_names_its_source(name):
     assert re.search(r"^Source: \S+", inspect.getdoc(find(name)), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [n for n in FUNCTIONS if is_forward(n.removesuffix("_backward"))])
+@pytest.mark.parametrize("name", FORMULAS)
 def test_has_a_formula(name):
     assert ".. math::" in inspect.getdoc(find(name))
 
@@ -118,11 +130,13 @@ def reference(tmp_path_factory):
     shutil.copy(ROOT / "_config.yml", book)
     for folder in ("assets", "extensions", "reference"):
         shutil.copytree(ROOT / "book" / folder, book / "book" / folder)
-    chapter = "book/activations/batch_norm"
-    (book / chapter).parent.mkdir()
-    (book / chapter).with_suffix(".md").write_text("# Batch normalization\n")
-    pages = [{"file": f"book/reference/{page}"} for page in PAGES]
-    toc = {"format": "jb-book", "root": chapter, "chapters": pages}
+    linked = ("activations/batch_norm", "practice/doctor", "practice/frameworks")
+    for page in linked:
+        file = book / "book" / f"{page}.md"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("# Another page\n")
+    root, *pages = [f"book/{page}" for page in linked] + [f"book/reference/{p}" for p in PAGES]
+    toc = {"format": "jb-book", "root": root, "chapters": [{"file": page} for page in pages]}
     (book / "_toc.yml").write_text(yaml.safe_dump(toc))
     for package in STAND_INS:
         (book / package).mkdir()
@@ -189,7 +203,7 @@ def test_shows_signatures_with_types_and_defaults(reference, name, signature):
 
 
 def test_leads_to_chapter_paper_and_source(reference):
-    functions, estimators, modules = reference
+    functions, estimators, modules, _ = reference
     for page, entry in (functions, "batch_norm"), (modules, "nn.BatchNorm1d"):
         links = {link["href"] for link in page.select("section#batch-norm a[href]")}
         assert "../activations/batch_norm.html" in links

@@ -1,9 +1,9 @@
 """The reference: every public name of normcourse, from its docstring.
 
-A page asks for packages and gets the names in their ``__all__``, in the
-order of the course: ``.. normcourse-api:: normcourse``. The package is
-imported for this, but torch and scikit-learn are not: the site is built
-without them, and something stands in for them.
+A page asks for packages and gets what their ``__all__`` has, constants
+aside, in the order of the course: ``.. normcourse-api:: normcourse``. The
+package is imported for this, but torch and scikit-learn are not: the site
+is built without them, and something stands in for them.
 """
 
 import inspect
@@ -43,6 +43,12 @@ PARTS = {
         "switchable_norm": "Switchable normalization",
     },
     "Building blocks": {"core": "Building blocks"},
+    "The doctor": {
+        "examine": "Examine a model",
+        "porting": "Compare two models",
+        "report": "Reports",
+    },
+    "Four frameworks": {"carry": "Four frameworks"},
 }
 TITLES = {
     file: title for part in PARTS.values() for file, title in part.items()
@@ -52,6 +58,8 @@ PACKAGES = (
     "normcourse.preprocessing",
     "normcourse.nn",
     "normcourse.nn.utils",
+    "normcourse.doctor",
+    "normcourse.carry",
 )
 TECHNIQUE = {"preprocessing": "rescaling"}  # of a file with another name
 STAND_INS = ("torch", "sklearn", "scipy")
@@ -100,7 +108,7 @@ def public_names(package):
         value = getattr(module, name)
         if inspect.ismodule(value):
             files |= public_names(f"{package}.{name}")
-        else:
+        elif hasattr(value, "__module__"):
             file = value.__module__.rsplit(".", 1)[-1]
             file = TECHNIQUE.get(file, file)
             files.setdefault(file, []).append(f"{package}.{name}")

@@ -17,7 +17,7 @@ from normcourse.doctor.examine import examine
 from normcourse.doctor.porting import compare
 from normcourse.doctor.report import Finding, NotChecked, Report
 
-__all__ = ["CHECKS", "Doctor", "Finding", "NotChecked", "Report", "compare", "examine"]
+__all__ = ["CHECKS", "Finding", "NotChecked", "Report", "compare", "examine"]
 
 
 class Doctor(ModuleType):

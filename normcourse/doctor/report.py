@@ -23,9 +23,15 @@ NAMED = 3  # places that a table names; JSON has all
 class Finding:
     """One thing that was measured and should be changed, or known.
 
-    ``where`` is a qualified name in the model, ``measured`` says what was measured and ``values``
-    are its numbers, ``why`` and ``change`` are a line each, ``page`` is the part of the course that
-    explains it, and ``threads`` are public reports of the same.
+    Args:
+        check: its name.
+        severity: note, warning or severe.
+        where: a qualified name in the model; ``""`` for all of it.
+        measured: what was measured, in words.
+        values: the numbers of it.
+        why, change: why it matters and what to do, a line each.
+        page: the part of the course that explains it.
+        threads: public reports of the same, ``"owner/repository#number"``.
     """
 
     check: str
@@ -41,7 +47,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class NotChecked:
-    """A check that could not be made, and why."""
+    """A check that could not be made, and why.
+
+    Args:
+        check: its name.
+        reason: for instance what was not given.
+    """
 
     check: str
     reason: str
@@ -49,10 +60,19 @@ class NotChecked:
 
 @dataclass(frozen=True)
 class Report:
-    """Shown by a notebook as HTML and by everything else as text; :meth:`json` is for machines.
+    """What was found: HTML in a notebook, text elsewhere, and :meth:`json` for machines.
 
-    ``findings`` begin with the most severe. ``sound`` names the checks that found nothing,
-    ``not_checked`` has the others, and ``error`` is what the model raised, if it did.
+    Args:
+        model: the name of its class.
+        findings: the most severe first.
+        sound: names of the checks that found nothing.
+        not_checked: the other checks.
+        seconds: how long it took.
+        error: what the model raised, if it did.
+        site: where the pages of the course are, for the links in HTML.
+
+    Attributes:
+        worst: the severity of the first finding; ``""`` where there is none.
     """
 
     model: str
@@ -61,7 +81,7 @@ class Report:
     not_checked: tuple[NotChecked, ...]
     seconds: float
     error: str = ""
-    site: str = "../"  # where the pages are, seen from a chapter
+    site: str = "../"  # seen from a chapter
 
     def of(self, check: str) -> list[Finding]:
         """The findings of one check."""
