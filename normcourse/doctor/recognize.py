@@ -200,19 +200,21 @@ SIMPLE = (bool, int, float, str, type(None), torch.dtype)
 
 
 def _likeness(module: nn.Module, call: Call) -> Any:
-    """What is the same for modules that compute the same, but for their parameters' values.
+    """What is the same for modules that compute the same, but for the numbers in their vectors.
 
-    None where something else may count: buffers, hooks, arguments, attributes of other types.
+    None where something else may count: hooks, other arguments, attributes of other types.
     """
     own = {k: v for k, v in vars(module).items() if k not in TORCHS}
     parts = [p for v in own.values() for p in (v if isinstance(v, tuple) else (v,))]
     hooks = module._forward_hooks or module._forward_pre_hooks
-    if module._buffers or hooks or not all(isinstance(p, SIMPLE) for p in parts):
+    if hooks or not all(isinstance(p, SIMPLE) for p in parts):
         return None
     if call.kwargs or len(call.args) > 1:
         return None
-    shapes = tuple((n, tuple(p.shape), p.dtype) for n, p in module.named_parameters())
-    return type(module), tuple(sorted(own.items())), shapes, call.shape, call.dtype
+    held = [*module.named_parameters(), *module.named_buffers()]
+    single = tuple(t.item() for _, t in held if t.numel() == 1)  # a buffer may be a switch
+    shapes = tuple((n, tuple(t.shape), t.dtype) for n, t in held)
+    return type(module), tuple(sorted(own.items())), shapes, single, call.shape, call.dtype
 
 
 def _guesses(name: str, module: nn.Module) -> list[Call]:
@@ -353,8 +355,9 @@ def _sharing(
         return None
     size = y.double().std().clamp_min(1e-30)
 
-    def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-        return float((a.double() - b.double()).abs().max() / size)
+    def apart(a: torch.Tensor, b: torch.Tensor) -> float:  # large numbers may be rounded to half
+        a, b = a.double(), b.double()
+        return float(((a - b).abs() / (size + b.abs())).max())
 
     if apart(f(x), y) > NEAR or apart(f(4 * x), y) > SAME:
         return None
@@ -373,7 +376,8 @@ def _sharing(
         return None
     if any(x.shape[d] % len(p) for d, p in enumerate(places) if d in axes):
         return None
-    centred = apart(f(x + 7), y) < SAME
+    steps = (4 * x).round() / 4  # which half precision holds, also after a shift
+    centred = apart(f(steps + 8), f(steps)) < SAME
     if not _linear(f, x, places, centred):
         return None
     partial = [x.shape[d] // len(places[d]) for d in axes if len(places[d]) < x.shape[d]]
@@ -447,7 +451,7 @@ def _roles(
         zero, one = (torch.full_like(wide[name], value) for value in (0.0, 1.0))
         y0 = probe(x, training, wide | {name: zero})
         step = (probe(x, training, wide | {name: one}) - y0).double()
-        if step.std() < 1e-3 * step.abs().mean():  # the same everywhere: added
+        if step.std() < 0.1 * step.abs().mean():  # the same everywhere but for rounding: added
             roles["bias"] = name
         elif step.std() > 0:
             roles["weight"] = name

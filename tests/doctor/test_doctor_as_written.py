@@ -42,6 +42,18 @@ def test_ones_own_instance_norm_has_the_axes_that_it_means():
     assert [f.check for f in looked_at(later, torch.randn(4, 20, 6)).findings] == ["wrong_axes"]
 
 
+class ResponseNorm(nn.Module):
+    """Over all pixels, without a mean (Singh & Krishnan 2020)."""
+
+    def forward(self, x):
+        return x * (x.pow(2).mean((2, 3), keepdim=True) + 1e-6).rsqrt()
+
+
+def test_a_filter_response_norm_has_the_axes_that_it_means():
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), ResponseNorm(), nn.Conv2d(16, 4, 1))
+    assert not looked_at(model, torch.randn(4, 3, 12, 12)).findings
+
+
 def test_a_leak_is_measured_along_the_axis_that_has_one():
     model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.LayerNorm(10), nn.Conv2d(16, 4, 1))
     (found,) = looked_at(model, torch.randn(4, 3, 12, 12)).of("wrong_axes")

@@ -257,6 +257,28 @@ def test_a_norm_whose_scale_starts_at_0_is_recognized():
     assert (norm.kind, norm.axes, norm.weight, norm.offset) == ("rms", (2,), "weight", False)
 
 
+class RoundsInside(nn.Module):
+    """Computes in bfloat16 whatever comes in."""
+
+    def __init__(self, width, centred):
+        super().__init__()
+        self.g, self.b = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.centred = centred
+
+    def forward(self, x):
+        x, g, b = (t.bfloat16() for t in (x, self.g, self.b))
+        norm = F.layer_norm if self.centred else F.rms_norm
+        return (norm(x, x.shape[-1:]) * g + b).to(self.g.dtype)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("width", [16, 4096])
+def test_a_norm_that_rounds_inside_is_recognized(centred, width):
+    norm = norm_of(RoundsInside(width, centred), torch.randn(4, 5, width))
+    assert (norm.kind, norm.axes) == ("layer" if centred else "rms", (2,))
+    assert (norm.weight, norm.bias, norm.offset) == ("g", "b", False)
+
+
 def test_norms_that_are_alike_are_looked_at_once(monkeypatch):
     """One takes seconds at real sizes. Another attribute, or another shape, makes another norm."""
     looked = []
@@ -268,6 +290,7 @@ def test_norms_that_are_alike_are_looked_at_once(monkeypatch):
 
     monkeypatch.setattr(recognizing, "_by_computation", counted)
     model = nn.Sequential(RMS(16), RMS(16), RMS(16, offset=1.0), nn.Linear(16, 8), RMS(8), RMS(8))
+    images = nn.Sequential(OwnBatchNorm(8, True), OwnBatchNorm(8, True), OwnBatchNorm(8, False))
     nn.init.zeros_(model[1].weight)
     norms = Patient(model, ROWS).norms
     assert looked == ["0", "2", "4"]
@@ -276,3 +299,8 @@ def test_norms_that_are_alike_are_looked_at_once(monkeypatch):
     ]  # fmt: skip
     assert all(norm.module is model[int(norm.name)] for norm in norms)
     assert [n.call.name for n in norms] == [n.name for n in norms]
+    looked.clear()
+    images[1](IMAGES)
+    norms = Patient(images, IMAGES).norms
+    assert looked == ["0", "2"]
+    assert [n.running for n in norms] == 3 * [("average", "spread")]

@@ -108,12 +108,13 @@ def wrong_axes(patient: Patient) -> Iterator[Found]:
 
 def _on_purpose(patient: Patient, norm: Norm, call: Call, features: int) -> bool:
     """Whether it is an instance norm: of a convolution's channels, or of the model's own input."""
-    over = {a % len(call.shape) for a in norm.axes}
-    if not norm.centred or features in over:
+    over, ndim = {a % len(call.shape) for a in norm.axes}, len(call.shape)
+    if features in over:
         return False
     weight = norm.tensor(norm.weight)
     for_channels = weight is None or weight.numel() == call.shape[features]
-    if features == 1 and over == set(range(2, len(call.shape))) and for_channels:
+    over_positions = features == 1 and over == set(range(2, ndim)) and for_channels
+    if over_positions and (norm.centred or ndim > 3):  # one without a mean: filter response norm
         return True
     x = call.x
     return x is not None and any(
