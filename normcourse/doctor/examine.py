@@ -232,16 +232,23 @@ def _checked(
 
 
 def as_tensors(batch: Any, model: nn.Module) -> Any:
-    """Arrays as tensors, in the model's dtype where they are floating point, on its device."""
+    """Arrays as tensors, in the model's dtype where they are floating point, on its device.
+
+    Another mapping, as tokenizers return, is a dictionary of named arguments, too.
+    """
     held = [*model.parameters(), *model.buffers()]
     like = next((t for t in held if t.is_floating_point()), None)
+    return _converted(dict(batch) if isinstance(batch, Mapping) else batch, like)
+
+
+def _converted(batch: Any, like: torch.Tensor | None) -> Any:
     if isinstance(batch, np.ndarray):
         made = torch.as_tensor(batch)
         batch = made.to(like.dtype) if like is not None and made.is_floating_point() else made
     elif isinstance(batch, dict):
-        return {key: as_tensors(value, model) for key, value in batch.items()}
+        return {key: _converted(value, like) for key, value in batch.items()}
     elif type(batch) in (list, tuple):
-        return type(batch)(as_tensors(value, model) for value in batch)
+        return type(batch)(_converted(value, like) for value in batch)
     return batch if like is None else map_tensors(lambda t: t.to(like.device), batch)
 
 

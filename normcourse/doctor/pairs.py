@@ -76,6 +76,7 @@ def observe(model: nn.Module, batch: Any, deadline: float) -> tuple[list[Side], 
     ):
         patient.call(model, batch)
     norms: dict[str, Norm | None] = {}
+    known: dict[Any, Norm] = {}
     sides = []
     for call in trace.calls:
         x, y = call.ends
@@ -84,7 +85,7 @@ def observe(model: nn.Module, batch: Any, deadline: float) -> tuple[list[Side], 
         if call.name not in norms:
             patient.tick()
             with torch.random.fork_rng(devices=[]):
-                norms[call.name] = recognize(call.name, call.module, call)
+                norms[call.name] = recognize(call.name, call.module, call, known)
         sides.append(Side(call.name, call, x, y, norms[call.name]))
     return sides, trace
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from normcourse.doctor.checks.record import Unchecked
+from normcourse.doctor.preserve import same
 from normcourse.doctor.recognize import Norm, candidate, recognize
 from normcourse.doctor.trace import Call, OutOfTime, Trace, first_tensor, map_tensors, watch
 
@@ -78,11 +79,12 @@ class Patient:
         order = dict.fromkeys([*calls, *self.names.values()])
         modules = {name: module for module, name in self.names.items()}
         found = []
+        known: dict[Any, Norm] = {}
         for name in order:
             if candidate(modules[name]):
                 self.tick()
                 with torch.random.fork_rng(devices=[]):
-                    norm = recognize(name, modules[name], calls.get(name))
+                    norm = recognize(name, modules[name], calls.get(name), known)
                 if norm is not None:
                     found.append(norm)
         return found
@@ -116,7 +118,13 @@ class Patient:
     @cached_property
     def trace(self) -> Trace:
         """A run in evaluation mode, with the inputs of whatever may be a norm."""
-        return self.run(self.some)
+        try:
+            return self.run(self.some)
+        except ModelError:
+            if (size_of(self.batch) or 0) <= SAMPLES:
+                raise
+            self.some = self.batch  # it takes no other number of rows: the nodes of a graph
+            return self.run(self.some)
 
     @cached_property
     def training(self) -> Trace:
@@ -195,6 +203,8 @@ class Patient:
         y = first_tensor(output)
         if y is None or not y.requires_grad:
             raise Unchecked("the output has no gradient")
+        if y.ndim == 0:  # the model returns its loss
+            return y
         if isinstance(given, torch.Tensor):
             target = given[part].to(y.device)
             if target.is_floating_point():
@@ -222,7 +232,8 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
             buffers.update(contents)
         with torch.no_grad():
             for buffer, value in values:
-                if buffer.shape == value.shape:
+                # Into an expanded one nobody can write, and nobody has.
+                if buffer.shape == value.shape and not same(buffer, value):
                     buffer.copy_(value)
 
 

@@ -2,7 +2,8 @@
 
 import random
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import torch
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
-__all__ = ["preserved"]
+__all__ = ["preserved", "same"]
+
+CONTAINERS = (dict, list, set, deque)
+LOOKED_INTO = 1000  # entries; what is longer, as a vocabulary, holds no containers or tensors
 
 
 @contextmanager
@@ -28,6 +32,9 @@ def preserved(*models: torch.nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
+        # Compiled code would take the hooks in, and be compiled anew for each module. (torch 2.6)
+        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         for tensor in tensors:
             if not tensor.is_inference():
                 stack.enter_context(_unsafe_preserve_version_counter(tensor))
@@ -36,7 +43,15 @@ def preserved(*models: torch.nn.Module) -> Iterator[None]:
             if isinstance(module, torch.jit.ScriptModule):  # its attributes are not Python's
                 stack.callback(setattr, module, "training", module.training)
                 continue
-            stack.callback(_restore_attributes, module, _shallow(vars(module)))
+            stack.callback(_restore_attributes, vars(module), dict(vars(module)))
+            for held in _held(vars(module).values()):
+                if isinstance(held, CONTAINERS):
+                    stack.callback(_restore_container, held, held.copy())
+                elif isinstance(held, torch.Generator):
+                    stack.callback(held.set_state, held.get_state())
+                elif isinstance(held, np.random.Generator):
+                    bits = held.bit_generator
+                    stack.callback(setattr, bits, "state", bits.state)
         stack.callback(_restore_random, _random_states())
         for tensor in tensors:
             if tensor.is_leaf and tensor.grad is not None:
@@ -45,10 +60,22 @@ def preserved(*models: torch.nn.Module) -> Iterator[None]:
 
 
 def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    """Parameters, buffers and plain attributes of a module, without its children's."""
+    """Parameters, buffers and other attributes of a module, without its children's."""
     yield from module.parameters(recurse=False)
     yield from module.buffers(recurse=False)
-    yield from (value for value in vars(module).values() if isinstance(value, torch.Tensor))
+    yield from (value for value in _held(vars(module).values()) if isinstance(value, torch.Tensor))
+
+
+def _held(values: Iterable[Any]) -> Iterator[Any]:
+    """Attributes, containers among them with what is in them: a cache may be a list of lists."""
+    left, seen = list(values), set()
+    while left:
+        value = left.pop()
+        yield value
+        if isinstance(value, (*CONTAINERS, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            if len(value) <= LOOKED_INTO:
+                left += value.values() if isinstance(value, dict) else value
 
 
 def _remember(tensor: torch.Tensor) -> tuple[Any, ...]:
@@ -58,7 +85,7 @@ def _remember(tensor: torch.Tensor) -> tuple[Any, ...]:
 
 def _restore_tensors(remembered: list[tuple[Any, ...]]) -> None:
     for tensor, value, grad, requires_grad in remembered:
-        if not _same(tensor, value):
+        if not same(tensor, value):
             with torch.no_grad():
                 if tensor.shape != value.shape or tensor.dtype != value.dtype:
                     tensor.data = torch.empty_like(value)
@@ -69,46 +96,38 @@ def _restore_tensors(remembered: list[tuple[Any, ...]]) -> None:
             tensor.grad = grad
 
 
-def _same(tensor: torch.Tensor, value: torch.Tensor) -> bool:
+def same(tensor: torch.Tensor, value: torch.Tensor) -> bool:
     """Equal bit by bit, so that NaN is equal to NaN, and 0 is not -0."""
     if tensor.shape != value.shape or tensor.dtype != value.dtype:
         return False
     if not tensor.is_floating_point():
         return torch.equal(tensor.detach(), value)
     size = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(tensor.element_size())
-    if size is None:
+    if size is None or tensor.layout != torch.strided:
         return False
     return torch.equal(tensor.detach().view(size), value.view(size))
 
 
-def _shallow(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes, with copies of the containers: they name the same children and tensors."""
-    containers = (dict, list, set)
-    return {k: v.copy() if isinstance(v, containers) else v for k, v in attributes.items()} | {
-        "\0held": {k: v for k, v in attributes.items() if isinstance(v, containers)}
-    }
-
-
-def _restore_attributes(module: torch.nn.Module, remembered: dict[str, Any]) -> None:
-    """The same containers with the same contents."""
-    held = remembered.pop("\0held")
-    for name, container in held.items():
-        contents = remembered[name]
-        if isinstance(container, list):
-            container[:] = contents
-        elif not _unchanged(container, contents):
-            container.clear()
-            container.update(contents)
-        remembered[name] = container
-    attributes = vars(module)
+def _restore_attributes(attributes: dict[str, Any], remembered: dict[str, Any]) -> None:
     for name in [name for name in attributes if name not in remembered]:
         del attributes[name]
     attributes.update(remembered)
 
 
+def _restore_container(container: Any, contents: Any) -> None:
+    """The same container with the same contents."""
+    if isinstance(container, list):
+        container[:] = contents
+    elif not _unchanged(container, contents):
+        container.clear()
+        (container.extend if isinstance(container, deque) else container.update)(contents)
+
+
 def _unchanged(container: Any, contents: Any) -> bool:
     if isinstance(container, set):
         return bool(container == contents)
+    if isinstance(container, deque):  # whose contents may be tensors
+        return [*map(id, container)] == [*map(id, contents)]
     same_keys = list(container) == list(contents)
     return same_keys and all(container[key] is contents[key] for key in contents)
 

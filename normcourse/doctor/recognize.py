@@ -122,13 +122,22 @@ class Probe:
         place, args, kwargs = True, [], {}
         for value in self.call.args:
             is_x = place and isinstance(value, torch.Tensor) and value.is_floating_point()
-            args.append(x if is_x else value)
+            args.append(x if is_x else self._beside(x, value))
             place = place and not is_x
         for key, value in self.call.kwargs.items():
             is_x = place and isinstance(value, torch.Tensor) and value.is_floating_point()
-            kwargs[key] = x if is_x else value
+            kwargs[key] = x if is_x else self._beside(x, value)
             place = place and not is_x
         return tuple(args), kwargs
+
+    def _beside(self, x: torch.Tensor, value: Any) -> Any:
+        """Another argument, for as many samples as x has: a condition, a mask."""
+        shape = self.call.shape if self.call is not None else ()
+        if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) != shape[0]:
+            return value
+        if len(x) == len(value) or (value.ndim == 1 and len(value) in shape[1:]):  # a vector
+            return value
+        return value[torch.arange(len(x), device=value.device) % len(value)]
 
 
 def synthetic(module: nn.Module) -> torch.Tensor | None:
@@ -158,21 +167,54 @@ def noise(shape: tuple[int, ...], like: torch.Tensor, seed: int = 0) -> torch.Te
     return made.to(like)
 
 
-def recognize(name: str, module: nn.Module, call: Call | None) -> Norm | None:
-    """The norm that a module is, or None; with the recorded call also its axes and count."""
+def recognize(
+    name: str, module: nn.Module, call: Call | None, known: dict[Any, Norm] | None = None
+) -> Norm | None:
+    """The norm that a module is, or None; with the recorded call also its axes and count.
+
+    ``known`` are those found so far: a network has many of a kind, and each takes a second where
+    inputs are large.
+    """
     if _torchs(module):
         norm = _by_class(name, module)
         return _placed(norm, call) if norm is not None else None
     for tried in (call,) if call is not None else _guesses(name, module):
         if tried.x is None or tried.x.ndim < 2 or tried.x[0].numel() == 0:
             continue
+        like = _likeness(module, tried) if known is not None else None
+        found = known.get(like) if known is not None and like is not None else None
         try:
-            found = _by_computation(name, module, tried)
+            found = found or _by_computation(name, module, tried)
         except Exception:  # it takes no such input
             continue
         if found is not None:
+            found = replace(found, name=name, module=module, call=tried)
+            if known is not None and like is not None:
+                known[like] = found
             return found if call is not None else replace(found, count=0)
     return None
+
+
+TORCHS = frozenset(vars(nn.Module()))
+SIMPLE = (bool, int, float, str, type(None), torch.dtype)
+
+
+def _likeness(module: nn.Module, call: Call) -> Any:
+    """What is the same for modules that compute the same, but for the numbers in their vectors.
+
+    None where something else may count: hooks, other arguments, attributes of other types.
+    """
+    own = {k: v for k, v in vars(module).items() if k not in TORCHS}
+    parts = [p for v in own.values() for p in (v if isinstance(v, tuple) else (v,))]
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    if hooks or not all(isinstance(p, SIMPLE) for p in parts):
+        return None
+    if call.kwargs or len(call.args) > 1:
+        return None
+    held = [*module.named_parameters(), *module.named_buffers()]
+    single = tuple(t.item() for _, t in held if t.numel() == 1)  # a buffer may be a switch
+    shapes = tuple((n, tuple(t.shape), t.dtype) for n, t in held)
+    return type(module), tuple(sorted(own.items())), shapes, single, call.shape, call.dtype
 
 
 def _guesses(name: str, module: nn.Module) -> list[Call]:
@@ -252,12 +294,17 @@ def _by_computation(name: str, module: nn.Module, call: Call) -> Norm | None:
     state = [*module.named_parameters(), *module.named_buffers()]
     wide = {n: t.detach().to(like.dtype) for n, t in state if t.is_floating_point()}
 
+    start = [n for n, p in module.named_parameters() if p.numel() > 1 and not p.any()]
+    x = noise(tuple(like.shape), like)
+    if start and not probe(x, False, wide).std() > 0:  # γ starts at 0
+        wide |= {n: torch.ones_like(wide[n]) for n in start}
+
     for training in (False, True):
 
         def f(x: torch.Tensor, training: bool = training) -> torch.Tensor:
             return probe(x, training, wide)
 
-        found = _sharing(f, noise(tuple(like.shape), like))
+        found = _sharing(f, x)
         if found is not None:
             break
     else:
@@ -308,8 +355,9 @@ def _sharing(
         return None
     size = y.double().std().clamp_min(1e-30)
 
-    def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-        return float((a.double() - b.double()).abs().max() / size)
+    def apart(a: torch.Tensor, b: torch.Tensor) -> float:  # large numbers may be rounded to half
+        a, b = a.double(), b.double()
+        return float(((a - b).abs() / (size + b.abs())).max())
 
     if apart(f(x), y) > NEAR or apart(f(4 * x), y) > SAME:
         return None
@@ -328,7 +376,8 @@ def _sharing(
         return None
     if any(x.shape[d] % len(p) for d, p in enumerate(places) if d in axes):
         return None
-    centred = apart(f(x + 7), y) < SAME
+    steps = (4 * x).round() / 4  # which half precision holds, also after a shift
+    centred = apart(f(steps + 8), f(steps)) < SAME
     if not _linear(f, x, places, centred):
         return None
     partial = [x.shape[d] // len(places[d]) for d in axes if len(places[d]) < x.shape[d]]
@@ -402,7 +451,7 @@ def _roles(
         zero, one = (torch.full_like(wide[name], value) for value in (0.0, 1.0))
         y0 = probe(x, training, wide | {name: zero})
         step = (probe(x, training, wide | {name: one}) - y0).double()
-        if step.std() < 1e-3 * step.abs().mean():  # the same everywhere: added
+        if step.std() < 0.1 * step.abs().mean():  # the same everywhere but for rounding: added
             roles["bias"] = name
         elif step.std() > 0:
             roles["weight"] = name

@@ -174,6 +174,8 @@ def watch(
 
     def after(module: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         call, entered = stack.pop()
+        while call.module is not module:  # one that raised, and the model caught it
+            call, entered = stack.pop()
         made = first_tensor(output)
         if made is not None:
             call.out_dtype = made.dtype

@@ -1,12 +1,14 @@
 """What a model does to itself while it is watched is undone, bit by bit."""
 
 import random
+from collections import deque
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import normcourse
 from normcourse.doctor.preserve import preserved
 
 
@@ -106,3 +108,41 @@ def test_tied_weights_stay_tied():
         model[0].weight.zero_()
     assert model[1].weight is model[0].weight
     assert model[0].weight.abs().sum() > 0
+
+
+class Keeps(nn.Module):
+    """A cache of lists, a queue, tensors in both, and random numbers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.cache, self.bank = {"keys": [[]]}, [torch.zeros(2)]
+        self.queue = deque([torch.ones(2)], maxlen=9)
+        self.draws, self.numpy = torch.Generator(), np.random.default_rng(0)
+
+    def forward(self, x):
+        self.cache["keys"][0].append(x)
+        self.bank[0] += 1
+        self.queue.append(x)
+        return x + torch.rand(2, generator=self.draws) + self.numpy.random()
+
+
+def test_what_is_kept_in_containers_is_put_back_too():
+    model, x = Keeps(), torch.ones(2)
+    with preserved(model):
+        first = model(x)
+    assert model.cache == {"keys": [[]]}
+    assert model.bank[0].tolist() == [0, 0]
+    assert len(model.queue) == 1
+    assert torch.equal(model(x), first)
+
+
+@pytest.mark.parametrize("kind", ["to_sparse", "to_sparse_csr", "expand"])
+def test_buffers_of_any_layout_are_put_back(kind):
+    """A graph as a sparse matrix; a mean that is expanded, into which nobody can write."""
+    model = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6))
+    held = torch.eye(6).to_sparse_csr() if kind == "to_sparse_csr" else torch.eye(6).to_sparse()
+    model.register_buffer("held", torch.ones(6, 1).expand(6, 4) if kind == "expand" else held)
+    before = model.held.to_dense().clone()
+    report = normcourse.doctor(model, torch.randn(8, 6))
+    assert not [n for n in report.not_checked if "itself failed" in n.reason]
+    assert torch.equal(model.held.to_dense(), before)

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import normcourse.nn
+from normcourse.doctor import recognize as recognizing
 from normcourse.doctor.checks.measure import measured_eps, moved_by_a_batch
 from normcourse.doctor.patient import Patient
 
@@ -222,3 +223,84 @@ def test_epsilon_of_ones_own_norm_is_measured(width, in_place):
     """Also where it writes into its input, which is then another one for what follows."""
     norm = norm_of(RMS(width, in_place=in_place, eps=1e-4), torch.randn(4, width))
     assert measured_eps(norm, None) == pytest.approx(1e-4, rel=0.1)
+
+
+class Modulated(nn.Module):
+    """With a condition for each sample, and a vector."""
+
+    def forward(self, x, shift, weight):
+        return F.layer_norm(x, x.shape[-1:]) * weight + shift[:, None]
+
+
+class Conditioned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.weight = Modulated(), nn.Parameter(torch.ones(16))
+
+    def forward(self, x, condition):
+        return self.norm(x, condition, self.weight)
+
+
+@pytest.mark.parametrize("n", [1, 3, 9, 16])
+def test_a_norm_with_a_condition_for_each_sample_is_recognized(n):
+    """It is tried with other numbers of samples than came."""
+    x = torch.randn(n, 7, 16), torch.randn(n, 16)
+    (norm,) = Patient(Conditioned(), x).norms
+    assert (norm.kind, norm.axes, norm.count) == ("layer", (2,), 16)
+
+
+def test_a_norm_whose_scale_starts_at_0_is_recognized():
+    """As at the end of a residual branch."""
+    module = RMS(16)
+    nn.init.zeros_(module.weight)
+    norm = norm_of(module, ROWS)
+    assert (norm.kind, norm.axes, norm.weight, norm.offset) == ("rms", (2,), "weight", False)
+
+
+class RoundsInside(nn.Module):
+    """Computes in bfloat16 whatever comes in."""
+
+    def __init__(self, width, centred):
+        super().__init__()
+        self.g, self.b = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.centred = centred
+
+    def forward(self, x):
+        x, g, b = (t.bfloat16() for t in (x, self.g, self.b))
+        norm = F.layer_norm if self.centred else F.rms_norm
+        return (norm(x, x.shape[-1:]) * g + b).to(self.g.dtype)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("width", [16, 4096])
+def test_a_norm_that_rounds_inside_is_recognized(centred, width):
+    norm = norm_of(RoundsInside(width, centred), torch.randn(4, 5, width))
+    assert (norm.kind, norm.axes) == ("layer" if centred else "rms", (2,))
+    assert (norm.weight, norm.bias, norm.offset) == ("g", "b", False)
+
+
+def test_norms_that_are_alike_are_looked_at_once(monkeypatch):
+    """One takes seconds at real sizes. Another attribute, or another shape, makes another norm."""
+    looked = []
+    by_computation = recognizing._by_computation
+
+    def counted(name, module, call):
+        looked.append(name)
+        return by_computation(name, module, call)
+
+    monkeypatch.setattr(recognizing, "_by_computation", counted)
+    model = nn.Sequential(RMS(16), RMS(16), RMS(16, offset=1.0), nn.Linear(16, 8), RMS(8), RMS(8))
+    images = nn.Sequential(OwnBatchNorm(8, True), OwnBatchNorm(8, True), OwnBatchNorm(8, False))
+    nn.init.zeros_(model[1].weight)
+    norms = Patient(model, ROWS).norms
+    assert looked == ["0", "2", "4"]
+    assert [(n.name, n.offset, n.count) for n in norms] == [
+        ("0", False, 16), ("1", False, 16), ("2", True, 16), ("4", False, 8), ("5", False, 8),
+    ]  # fmt: skip
+    assert all(norm.module is model[int(norm.name)] for norm in norms)
+    assert [n.call.name for n in norms] == [n.name for n in norms]
+    looked.clear()
+    images[1](IMAGES)
+    norms = Patient(images, IMAGES).norms
+    assert looked == ["0", "2"]
+    assert [n.running for n in norms] == 3 * [("average", "spread")]

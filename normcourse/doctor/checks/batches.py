@@ -128,10 +128,13 @@ def gradient(patient: Patient, start: int, stop: int) -> torch.Tensor:
         output = patient.call(patient.model, samples(patient.batch, start, stop))
         loss = patient.loss(output, slice(start, stop))
         parameters = patient.parameters
-        parts = torch.autograd.grad(loss, parameters, allow_unused=True)
+        try:
+            parts = torch.autograd.grad(loss, parameters, allow_unused=True)
+        except RuntimeError as error:  # a checkpoint that only takes backward()
+            raise Unchecked(f"backward raised {str(error)[:100]}") from error
     pairs = zip(parts, parameters, strict=True)
     return torch.cat(
-        [(torch.zeros_like(p) if g is None else g).double().flatten() for g, p in pairs]
+        [(torch.zeros_like(p) if g is None else g.to_dense()).double().flatten() for g, p in pairs]
     )
 
 

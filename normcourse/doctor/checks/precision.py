@@ -24,6 +24,11 @@ def _probes(patient: Patient) -> Iterator[tuple[Norm, Probe, Call | None]]:
             yield norm, probe, call
 
 
+def _few(x: torch.Tensor) -> tuple[int, ...]:
+    """The shape of two to four samples; of a vector, its own."""
+    return (min(4, max(2, len(x))), *x.shape[1:]) if x.ndim > 1 else tuple(x.shape)
+
+
 @check(
     "warning",
     "A sum of squares overflows in float16 above 65504, and a mean has three digits or fewer.",
@@ -43,7 +48,7 @@ def half_statistics(patient: Patient) -> Iterator[Found]:
             yield from _half_buffers(patient, norm)
         if not norm.own:  # torch's own accumulate in float32
             continue
-        shape = (max(2, min(4, probe.x.shape[0])), *probe.x.shape[1:])
+        shape = _few(probe.x)
         unit = (noise(shape, probe.x) - 1) / 3
         # Hard but possible: what passes between layers is not centred, and has outliers.
         hard = unit + 64 if norm.centred else 300 * unit
@@ -75,6 +80,14 @@ def _half_buffers(patient: Patient, norm: Norm) -> Iterator[Found]:
     yield Found(norm.name, measured, {"step": step, "least": least})
 
 
+def _sane(norm: Norm) -> bool:
+    """Whether nothing in it is NaN or a negative variance, of which another check speaks."""
+    held = [*norm.module.parameters(), *norm.module.buffers()]
+    finite = all(bool(t.detach().isfinite().all()) for t in held)
+    var = norm.tensor(norm.running[1]) if norm.tracks else None
+    return finite and (var is None or bool((var >= 0).all()))
+
+
 @check(
     "severe",
     "A blank row is 0/0, and one NaN spreads to the whole batch.",
@@ -86,9 +99,9 @@ def epsilon_underflows(patient: Patient) -> Iterator[Found]:
     """A constant input makes the norm return NaN or inf."""
     for norm, probe, _ in _probes(patient):
         assert probe.x is not None
-        if norm.count == 1:
+        if norm.count == 1 or not _sane(norm):
             continue
-        zeros = probe.x.new_zeros(min(4, max(2, len(probe.x))), *probe.x.shape[1:])
+        zeros = probe.x.new_zeros(_few(probe.x))
         y = probe(zeros, norm.batch_count and not norm.tracks)
         bad = int((~y.isfinite()).sum())
         if bad:
@@ -196,7 +209,7 @@ def input_changed(patient: Patient) -> Iterator[Found]:
     """A norm that writes into its input."""
     for norm, probe, _ in _probes(patient):
         assert probe.x is not None
-        x = noise((min(4, max(2, probe.x.shape[0])), *probe.x.shape[1:]), probe.x)
+        x = noise(_few(probe.x), probe.x)
         before, version = x.clone(), x._version
         probe(x, norm.batch_count and not norm.tracks, itself=True)
         change = float((x - before).abs().max())

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from normcourse.doctor.checks.measure import percent
-from normcourse.doctor.checks.record import Found, check
-from normcourse.doctor.patient import Patient
+from normcourse.doctor.checks.record import Found, Unchecked, check
+from normcourse.doctor.patient import Patient, buffers_kept, size_of, tensors_of
 from normcourse.doctor.recognize import Norm, noise
 from normcourse.doctor.trace import Call
 
@@ -97,6 +97,7 @@ def wrong_axes(patient: Patient) -> Iterator[Found]:
             over = {a % ndim for a in norm.axes}
             # All axes of an image together are a layer norm, too (Wu & He 2018).
             wrong = features not in over or (ndim == 3 and features == ndim - 1 and 1 in over)
+            wrong = wrong and not (norm.own and _on_purpose(patient, norm, call, features))
         if wrong:
             moved = _leak(norm, call, features)
             shown = ", ".join(str(a) for a in norm.axes)
@@ -105,11 +106,29 @@ def wrong_axes(patient: Patient) -> Iterator[Found]:
             yield Found(norm.name, measured, {"moved": moved})
 
 
+def _on_purpose(patient: Patient, norm: Norm, call: Call, features: int) -> bool:
+    """Whether it is an instance norm: of a convolution's channels, or of the model's own input."""
+    over, ndim = {a % len(call.shape) for a in norm.axes}, len(call.shape)
+    if features in over:
+        return False
+    weight = norm.tensor(norm.weight)
+    for_channels = weight is None or weight.numel() == call.shape[features]
+    over_positions = features == 1 and over == set(range(2, ndim)) and for_channels
+    if over_positions and (norm.centred or ndim > 3):  # one without a mean: filter response norm
+        return True
+    x = call.x
+    return x is not None and any(
+        t.shape[1:] == x.shape[1:] and torch.equal(t[: len(x)], x) for t in tensors_of(patient.some)
+    )
+
+
 def _leak(norm: Norm, call: Call, features: int) -> float:
     """How far outputs move when the input changes at one other position only."""
     probe = norm.probe(call)
     x = noise((max(2, min(4, call.shape[0])), *call.shape[1:]), probe.x)  # type: ignore[arg-type]
-    position = next(a for a in range(1, x.ndim) if a != features)
+    over = [a % x.ndim for a in norm.axes]
+    others = [a for a in range(1, x.ndim) if a != features]
+    position = next((a for a in others if a in over), others[0])
     other = x.clone()
     last = [slice(None)] * x.ndim
     last[position] = slice(x.shape[position] - 1, None)
@@ -229,16 +248,27 @@ def post_norm_without_warm_up(patient: Patient) -> Iterator[Found]:
     # A scheduler with a warm-up has lowered the rate by now.
     if any(float(g["lr"]) < 0.5 * float(g.get("initial_lr", g["lr"])) for g in groups):
         return
-    run = patient.run(patient.some, training=True, grad=True)
     norms = {norm.name for norm in patient.norms if norm.kind in ("layer", "rms")}
+    in_training = {norm.module for norm in patient.batch_norms}
+    with buffers_kept(patient.model):
+        for module in patient.names:  # also for checkpoints, which run again in backward
+            module.training = module in in_training
+        yield from _growth(patient, norms)
+
+
+def _growth(patient: Patient, norms: set[str]) -> Iterator[Found]:
+    run = patient.run(patient.some, training=True, grad=True)
     calls = [c for c in run.calls if c.name in norms and c.node_in is not None]
     behind = {id(c.node_out) for c in calls}
     post = [c for c in calls if _sums(c.node_in, behind)]
     if len(post) < DEPTH:
         return
-    loss = patient.loss(run.output, slice(0, 32))
+    loss = patient.loss(run.output, slice(size_of(patient.some)))
     inputs: list[Any] = [c.input for c in post]
-    slopes = torch.autograd.grad(loss, inputs, allow_unused=True)
+    try:
+        slopes = torch.autograd.grad(loss, inputs, allow_unused=True)
+    except RuntimeError as error:
+        raise Unchecked(f"backward raised {str(error)[:100]}") from error
     sizes = [float(s.norm()) for s in slopes if s is not None]
     if len(sizes) < 2 or sizes[0] == 0:
         return
