@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from normcourse.doctor.checks.measure import few
 from normcourse.doctor.replay import (
     HALF,
     UNEQUAL,
@@ -130,7 +131,7 @@ def other_vectors(s: Settings, o: Outputs) -> Iterator[tuple[str, Settings]]:
         away = float((own.double().flatten() - theirs.double().flatten()).abs().max())
         if away > 0:
             changed: Any = {name: theirs}
-            yield f"{letter} differs by up to {away:.2g}", replace(s, **changed)
+            yield f"{letter} differs by up to {few(away)}", replace(s, **changed)
 
 
 def _flat(t: torch.Tensor) -> bool:

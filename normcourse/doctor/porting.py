@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from normcourse.doctor.checks.measure import percent
+from normcourse.doctor.checks.measure import few, percent
 from normcourse.doctor.conventions import EXPLANATIONS, Outputs
 from normcourse.doctor.examine import as_tensors, teller
 from normcourse.doctor.explain import Cause, causes, settings_of, vectors
@@ -184,8 +184,8 @@ class Comparison:
         share = pair.away / max(float(y.double().pow(2).mean().sqrt()), 1e-30)
         where = name if pair.name == name else f"{name} ({pair.name} in the other)"
         roundings = pair.away / unit(y)
-        measured = f"its output is {roundings:.2g} roundings away, {percent(share)} of its size; "
-        measured += f"its input {'agrees to' if agreed else 'differs already by'} {inside:.2g}"
+        measured = f"its output is {few(roundings)} roundings away, {percent(share)} of its size; "
+        measured += f"its input {'agrees to' if agreed else 'differs already by'} {few(inside)}"
         change = "See the explanation below."
         if not agreed:
             measured += ", and no module before differs"
@@ -208,7 +208,9 @@ class Comparison:
         roundings = away / unit(y)
         if roundings > 1000:
             size = float(y.double().pow(2).mean().sqrt())
-            measured = f"{roundings:.2g} roundings away, {percent(away / max(size, 1e-30))} of its "
+            measured = (
+                f"{few(roundings)} roundings away, {percent(away / max(size, 1e-30))} of its "
+            )
             measured += "size; no compared module differs"
             values = {"roundings": roundings}
             change = "Look behind the last compared module."
@@ -244,7 +246,7 @@ class Comparison:
         for cause in found:
             self._tell(cause, one.name, away / unit(one.y), share, unit(one.y))
         if not found:
-            measured = f"{away / unit(one.y):.2g} roundings from the same input; none of "
+            measured = f"{few(away / unit(one.y))} roundings from the same input; none of "
             measured += f"{len(EXPLANATIONS) - 2} explanations and no pair of them removes it"
             values = {"roundings": away / unit(one.y), "share": share}
             change = "Compare this norm's code line by line: it is a difference of its own."
@@ -265,7 +267,7 @@ class Comparison:
 
     def _tell(self, cause: Cause, where: str, before: float, share: float, one: float) -> None:
         about = [EXPLANATIONS[name] for name in cause.names]
-        measured = f"{cause.said}: with that {before:.2g} roundings become {cause.left / one:.2g}"
+        measured = f"{cause.said}: with that {few(before)} roundings become {few(cause.left / one)}"
         values = {"roundings": before, "left": cause.left / one, "share": share}
         for explained in about:
             self._find(
@@ -334,5 +336,5 @@ def _weights_apart(pair: Pair) -> str:
         if name in theirs and theirs[name].shape == own.shape:
             away = apart(own, theirs[name])
             if away > 0:
-                return f"; its {name} differs by up to {away:.2g}"
+                return f"; its {name} differs by up to {few(away)}"
     return "; its parameters are the same"

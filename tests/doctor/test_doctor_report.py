@@ -14,6 +14,7 @@ from torch import nn
 import normcourse
 from normcourse import doctor
 from normcourse.doctor.__main__ import main
+from normcourse.doctor.checks.measure import few
 
 
 @pytest.fixture(scope="module")
@@ -366,3 +367,18 @@ def test_the_command_needs_a_factory(capsys):
     with pytest.raises(SystemExit):
         main([])
     assert "required: factory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (0.0123, "0.012"),
+        (7, "7"),
+        (99.6, "100"),
+        (264, "260"),
+        (69314, "69000"),
+        (9.4e6, "9.4e+06"),
+    ],
+)
+def test_numbers_have_two_digits_and_no_exponent_below_a_million(x, text):
+    assert few(x) == text

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from normcourse.doctor.checks.measure import distance, updated
+from normcourse.doctor.checks.measure import distance, few, updated
 from normcourse.doctor.checks.record import Found, Unchecked, check
 from normcourse.doctor.patient import Patient
 from normcourse.doctor.recognize import Norm
@@ -36,8 +36,8 @@ def average_without_buffers(patient: Patient) -> Iterator[Found]:
         own, own_ratio = distance(norm, ours[0])
         far = max(away, abs(ratio**0.5 - 1))
         if far > 0.5 and far > 3 * max(own, abs(own_ratio**0.5 - 1)):
-            measured = f"{away:.2g} running deviations from what the copy sees, the model's own "
-            measured += f"{own:.2g}; variance {ratio:.2g} times, {own_ratio:.2g} times"
+            measured = f"{few(away)} running deviations from what the copy sees, the model's own "
+            measured += f"{few(own)}; variance {few(ratio)} times, {few(own_ratio)} times"
             yield Found(norm.name, measured, {"deviations": away, "own": own, "ratio": ratio})
 
 
@@ -66,5 +66,5 @@ def buffers_over_ranks(patient: Patient) -> Iterator[Found]:
         if apart > 0.3:  # a single step of momentum 0.1 on batches of 32 gives 0.1 at most
             found.append((norm.name, apart, len(held) + 1))
     for where, apart, count in found:
-        measured = f"the means of {count} devices are up to {apart:.2g} deviations apart"
+        measured = f"the means of {count} devices are up to {few(apart)} deviations apart"
         yield Found(where, measured, {"deviations": apart})

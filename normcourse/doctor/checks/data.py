@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from normcourse.doctor.checks.measure import few
 from normcourse.doctor.checks.record import Found, Unchecked, check
 from normcourse.doctor.patient import Patient
 
@@ -48,7 +49,7 @@ def scaler_saw_test(patient: Patient) -> Iterator[Found]:
     to_train, to_both = (max(apart(n, rows) for n in names) for rows in (train, both))
     if to_both < 1e-6 < to_train:
         measured = f"{to_both:.1g} deviations from the statistics of all {len(both)} rows, "
-        measured += f"{to_train:.2g} from those of the {len(train)} training rows"
+        measured += f"{few(to_train)} from those of the {len(train)} training rows"
         values = {"from_train": to_train, "from_all": to_both}
         yield Found("scaler", measured, values)
 
@@ -74,7 +75,7 @@ def constant_features(patient: Patient) -> Iterator[Found]:
         if which.any():
             first = int(which.argmax())
             measured = f"{int(which.sum())} of {which.size} features are {kind}constant; "
-            measured += f"deviation {spread[first]:.1g} at a size of {size[first]:.2g}"
+            measured += f"deviation {spread[first]:.1g} at a size of {few(size[first])}"
             values = {"features": int(which.sum()), "deviation": float(spread[first])}
             yield Found(f"column {first}", measured, values, severity)
 
@@ -100,7 +101,7 @@ def out_of_range(patient: Patient) -> Iterator[Found]:
     beyond = np.nanmax(np.maximum(test - high, low - test), 0) / width
     for column in np.flatnonzero(beyond > FAR)[:20]:
         outside = (test[:, column] < low[column]) | (test[:, column] > high[column])
-        measured = f"up to {beyond[column]:.2g} widths of the training range beyond its end, "
+        measured = f"up to {few(beyond[column])} widths of the training range beyond its end, "
         measured += f"{outside.mean():.0%} of the rows outside"
         values = {"widths": float(beyond[column]), "rows": float(outside.mean())}
         yield Found(f"column {column}", measured, values)

@@ -15,6 +15,7 @@ __all__ = [
     "batch_is_second",
     "channel_statistics",
     "distance",
+    "few",
     "measured_eps",
     "moved_by_a_batch",
     "parent_names",
@@ -23,6 +24,12 @@ __all__ = [
     "updated",
     "young",
 ]
+
+
+def few(x: float) -> str:
+    """Two digits that count, and no exponent below a million."""
+    short = f"{x:.2g}"
+    return f"{float(short):.0f}" if "e+" in short and abs(x) < 1e6 else short
 
 
 def percent(share: float) -> str:

@@ -8,6 +8,7 @@ import torch
 from normcourse.doctor.checks.measure import (
     batch_dependence,
     batch_is_second,
+    few,
     moved_by_a_batch,
     percent,
     updated,
@@ -81,7 +82,7 @@ def frozen_by_requires_grad(patient: Patient) -> Iterator[Found]:
         if patient.modes[norm.module] and _frozen(norm):
             moved = moved_by_a_batch(norm)
             if moved is not None and moved > 0:
-                measured = f"a batch that is one deviation away moves the mean by {moved:.2g}"
+                measured = f"a batch that is one deviation away moves the mean by {few(moved)}"
                 yield Found(norm.name, measured, {"moved": moved})
 
 
@@ -113,7 +114,7 @@ def freezing_undone_by_train(patient: Patient) -> Iterator[Found]:
         measured = f"train() sets {len(undone)} of {len(held)} held norms to training"
         values: dict[str, float] = {"undone": len(undone)}
         if moved is not None:
-            measured += f"; a batch one deviation away then moves the mean by {moved:.2g}"
+            measured += f"; a batch one deviation away then moves the mean by {few(moved)}"
             values["moved"] = moved
         yield Found(undone[0].name, measured, values)
 

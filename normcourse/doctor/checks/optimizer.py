@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from normcourse.doctor.checks.measure import few
 from normcourse.doctor.checks.record import Found, check
 from normcourse.doctor.patient import Patient
 
@@ -40,7 +41,7 @@ def _said(patient: Patient, logits: bool) -> Iterator[Found]:
     name, group = min(found, key=lambda pair: _steps(pair[1]))
     steps = _steps(group)
     measured = f"{len(found)} parameters with weight_decay {float(group['weight_decay']):g}: "
-    measured += f"half in {steps:.2g} steps by decay alone, at lr {float(group['lr']):g}"
+    measured += f"half in {few(steps)} steps by decay alone, at lr {float(group['lr']):g}"
     values = {"parameters": len(found), "steps": steps}
     yield Found(name, measured, values, "warning" if steps < STEPS else "note")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from normcourse.doctor.checks.measure import plain
+from normcourse.doctor.checks.measure import few, plain
 from normcourse.doctor.checks.record import ORIGINS, Found, check
 from normcourse.doctor.patient import Patient
 from normcourse.doctor.recognize import Norm, Probe, noise, standardized
@@ -61,7 +61,7 @@ def half_statistics(patient: Patient) -> Iterator[Found]:
         if not off <= 16 * digits:  # two roundings of numbers up to 4 deviations are 8; NaN is not
             own_bad = call is not None and not bool(probe(probe.x).isfinite().all())
             about = "offset of 64 deviations" if norm.centred else "size of 300"
-            measured = f"{off:.2g} away from float64 at an {about}, {off / digits:.0f} roundings"
+            measured = f"{few(off)} away from float64 at an {about}, {off / digits:.0f} roundings"
             if not norm.centred:
                 measured = measured.replace("an size", "a size")
             if own_bad:
@@ -193,7 +193,7 @@ def one_plus_weight(patient: Patient) -> Iterator[Found]:
         twice = norm.offset and bool((stored == 1).all())
         if minus or twice:
             used = "1 is added: all are 2" if twice else "they are used as they are"
-            measured = f"mean weight {mean:.2g}, {negative:.0%} negative; {used}"
+            measured = f"mean weight {few(mean)}, {negative:.0%} negative; {used}"
             severity = "severe" if minus and patient.origin == "gemma" else None
             yield Found(norm.name, measured, {"mean": mean, "negative": negative}, severity)
 
@@ -215,5 +215,5 @@ def input_changed(patient: Patient) -> Iterator[Found]:
         change = float((x - before).abs().max())
         if x._version > version and change > 0:
             writes = x._version - version
-            measured = f"writes into the input: {writes}; it changes by {change:.2g}"
+            measured = f"writes into the input: {writes}; it changes by {few(change)}"
             yield Found(norm.name, measured, {"change": change})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from normcourse.doctor.checks.measure import (
     channel_statistics,
     distance,
+    few,
     measured_eps,
     moved_by_a_batch,
     updated,
@@ -41,8 +42,8 @@ def far_statistics(patient: Patient) -> Iterator[Found]:
             found.append((norm, away, ratio))
     if found:  # what comes later follows from the first
         norm, away, ratio = found[0]
-        measured = f"the batch's mean is {away:.2g} running deviations away, its variance "
-        measured += f"{ratio:.2g} times the running one"
+        measured = f"the batch's mean is {few(away)} running deviations away, its variance "
+        measured += f"{few(ratio)} times the running one"
         measured += f"; later norms that are far, too: {len(found) - 1}" if len(found) > 1 else ""
         severity = "severe" if away > VERY_FAR else None
         yield Found(norm.name, measured, {"deviations": away, "ratio": ratio}, severity)
@@ -77,7 +78,7 @@ def never_updated(patient: Patient) -> Iterator[Found]:
         measured = f"mean 0 and variance 1 in all {_size(norm)} channels"
         if call is not None and call.x is not None:
             away, ratio = distance(norm, call)
-            measured += f"; the batch's mean is {away:.2g} away, its variance is {ratio:.2g}"
+            measured += f"; the batch's mean is {few(away)} away, its variance is {few(ratio)}"
             values |= {"deviations": away, "ratio": ratio}
         yield Found(norm.name, measured, values, "warning" if may_be_new else None)
 
@@ -133,7 +134,7 @@ def dead_channels(patient: Patient) -> Iterator[Found]:
         if usual > 0 and bool(dead.any()):
             largest = float(factor[dead].max())
             measured = f"{int(dead.sum())} of {dead.numel()} channels: factor {largest:.3g}, "
-            measured += f"of most {float(usual):.2g}"
+            measured += f"of most {few(float(usual))}"
             yield Found(norm.name, measured, {"factor": largest, "usual": float(usual)})
 
 
@@ -156,7 +157,7 @@ def momentum(patient: Patient) -> Iterator[Found]:
         # 0.5 forgets all but 3 % in five batches: that is no average any more.
         trains = patient.modes[norm.module]
         if moved >= 0.5 or (trains and abs(moved) < 1e-6):
-            measured = f"one batch moves the running mean by {moved:.2g} of the way"
+            measured = f"one batch moves the running mean by {few(moved)} of the way"
             yield Found(norm.name, measured, {"momentum": moved})
 
 

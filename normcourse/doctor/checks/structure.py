@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from normcourse.doctor.checks.measure import percent
+from normcourse.doctor.checks.measure import few, percent
 from normcourse.doctor.checks.record import Found, Unchecked, check
 from normcourse.doctor.patient import Patient, buffers_kept, size_of, tensors_of
 from normcourse.doctor.recognize import Norm, noise
@@ -102,7 +102,7 @@ def wrong_axes(patient: Patient) -> Iterator[Found]:
             moved = _leak(norm, call, features)
             shown = ", ".join(str(a) for a in norm.axes)
             measured = f"statistics over axes ({shown}) of {call.shape}, features on axis "
-            measured += f"{features}; another position moves the output by {moved:.2g}"
+            measured += f"{features}; another position moves the output by {few(moved)}"
             yield Found(norm.name, measured, {"moved": moved})
 
 
@@ -188,7 +188,7 @@ def batch_norm_in_a_loop(patient: Patient) -> Iterator[Found]:
         away = float(between.pow(2).mean().sqrt())
         # Means of n samples of the same data differ by some 2/sqrt(n).
         if away > 0.5 + 2 / calls[0].shape[0] ** 0.5:
-            measured = f"called {len(calls)} times; means up to {away:.2g} deviations apart"
+            measured = f"called {len(calls)} times; means up to {few(away)} deviations apart"
             yield Found(norm.name, measured, {"calls": len(calls), "deviations": away})
 
 
@@ -274,8 +274,10 @@ def _growth(patient: Patient, norms: set[str]) -> Iterator[Found]:
         return
     growth = sizes[-1] / sorted(sizes)[len(sizes) // 2]
     if growth > GROWTH:
-        measured = f"{len(post)} norms behind a sum; the gradient at the last is {growth:.2g} times"
-        measured += f" the median; the first is {sizes[0] / sizes[-1]:.2g} of the last"
+        measured = (
+            f"{len(post)} norms behind a sum; the gradient at the last is {few(growth)} times"
+        )
+        measured += f" the median; the first is {few(sizes[0] / sizes[-1])} of the last"
         yield Found(post[-1].name, measured, {"norms": len(post), "growth": growth})
 
 

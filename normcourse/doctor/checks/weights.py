@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from normcourse.doctor.checks.measure import few
 from normcourse.doctor.checks.record import Found, Unchecked, check
 from normcourse.doctor.patient import Patient
 from normcourse.doctor.preserve import preserved
@@ -41,7 +42,9 @@ def spectral_norm_estimate(patient: Patient) -> Iterator[Found]:
                 v = nn.functional.normalize(matrix.T @ u, dim=0)
                 u = nn.functional.normalize(matrix @ v, dim=0)
             severity = "note" if true / float(u @ matrix @ v) < 1.1 else None
-        measured = f"largest singular value {true:.3g}, estimate {estimate:.3g}: {factor:.2g} times"
+        measured = (
+            f"largest singular value {true:.3g}, estimate {estimate:.3g}: {few(factor)} times"
+        )
         yield Found(name, measured, {"factor": factor}, severity)
 
 
