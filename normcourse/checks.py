@@ -45,6 +45,11 @@ def check_array(name: str, x: Any, like: Any = None, of: str = "x") -> None:
         raise TypeError(
             f"{name} must be an array or tensor, got {kind}. Try numpy.asarray({name})."
         )
+    if kind == "MaskedArray":  # its sums leave numbers out, while we count all
+        raise TypeError(
+            f"{name} is a MaskedArray, and masked numbers would be counted. Fill them first: "
+            f"{name}.filled(value)."
+        )
     if not _is_float(x.dtype):
         raise TypeError(
             f"{name} must be real floating point, got dtype {x.dtype}. "

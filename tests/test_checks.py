@@ -241,3 +241,11 @@ def test_torch_goes_with_nothing_else():
     for a, b in ((x, torch.ones(3)), (torch.ones(2, 3), jnp.ones(3))):
         with pytest.raises(TypeError, match=r"weight is a .* but x is a .* Use one library"):
             normcourse.layer_norm(a, 3, b)
+
+
+@pytest.mark.parametrize("name", ["mean_and_variance", "standardize"])
+def test_masked_numbers_are_not_counted_in_silence(name):
+    """NumPy leaves them out of a sum, and a count of all made a mean of neither."""
+    x = np.ma.masked_greater(np.random.default_rng(0).normal(size=(50, 3)), 1)
+    with pytest.raises(TypeError, match=r"x is a MaskedArray.*x\.filled"):
+        getattr(normcourse, name)(x, 0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from techniques import LIBRARIES, PRECISIONS
 
+import normcourse
 from normcourse import mean_and_variance, merge_statistics, standardize, standardize_backward
 
 floats = st.floats(-1e3, 1e3).map(lambda v: round(v, 6))
@@ -37,6 +38,43 @@ def test_the_mean_is_right_to_the_last_place():
     x = (np.random.default_rng(0).normal(size=(100_000, 2)) + 1e4).astype(np.float32)
     mean, _ = mean_and_variance(x, 0)
     np.testing.assert_array_max_ulp(mean[0], x.astype(float).mean(0).astype(np.float32), 1)
+
+
+@pytest.mark.parametrize("offset", [0, 100, 1e4])
+@pytest.mark.parametrize(("shape", "axis"), [((1_000_003, 2), 0), ((2, 700, 701, 2), (0, 1, 2))])
+def test_a_million_rows_lose_no_digits(shape, axis, offset):
+    """One after another they lose three, and near 1e4 the variance was 260 times too large."""
+    x = (np.random.default_rng(0).normal(size=shape) + offset).astype(np.float32)
+    mean, variance = mean_and_variance(x, axis)
+    exact = x.astype(float)
+    np.testing.assert_allclose(mean, exact.mean(axis, keepdims=True), 1e-7, 1e-7)
+    np.testing.assert_allclose(variance, exact.var(axis, keepdims=True), 1e-5)
+    np.testing.assert_allclose(standardize(x, axis).var(axis, dtype=float), 1, 0, 3e-5)
+
+
+@pytest.mark.parametrize("n", [2_000_000, 2_000_001])
+def test_a_million_rows_give_a_parameter_its_gradient(n):
+    """Also an odd number of them, where one after another two digits were left."""
+    x = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+    dy, one = np.full_like(x, 0.1), np.ones(2, np.float32)
+    for name, setting in (("batch_norm", ()), ("layer_norm", (2,))):
+        backward = getattr(normcourse, f"{name}_backward")
+        *_, dbias = backward(dy, x, *setting, one, one)
+        np.testing.assert_allclose(dbias, dy.sum(0, dtype=float), 1e-5, err_msg=name)
+
+
+@given(st.integers(1025, 3000), st.integers(1, 40), st.sampled_from("CF"), st.data())
+def test_long_sums_are_those_of_numpy(rows, columns, order, data):
+    """Along any axes, by their names from either end, whatever their order in memory."""
+    x = np.random.default_rng(rows).normal(size=(2, rows, columns))
+    axis = data.draw(st.lists(st.integers(0, 2), min_size=1, unique=True))
+    axis = tuple(a - 3 * data.draw(st.booleans()) for a in axis)
+    some = slice(None, None, data.draw(st.sampled_from([1, -1, 2])))
+    x = np.asarray(x, order=order)[:, some, some]
+    for a in (x, np.broadcast_to(x[:, :1], x.shape)):
+        mean, variance = mean_and_variance(a, axis)
+        np.testing.assert_allclose(mean, a.mean(axis, keepdims=True), atol=1e-12)
+        np.testing.assert_allclose(variance, a.var(axis, keepdims=True), atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [3, 768, 896, 3136])
