@@ -16,6 +16,8 @@ import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
+from myst_nb.sphinx_ext import add_global_html_resources
+
 from normcourse.palette import ACCENT
 
 PAGES = {"light": "#fdfcfa", "dark": "#16181d"}  # as in site.css
@@ -88,6 +90,10 @@ def write_assets(app):
     (static / "palette.css").write_text(palette_css(), encoding="utf-8")
     app.add_css_file("palette.css")
     app.add_js_file("formulas.js", loading_method="defer")
+
+    # Now, not at the end: a style that is not there yet has no checksum,
+    # and all pages would be other ones when they are built again.
+    add_global_html_resources(app, None)
 
     package = distribution("sphinx-mathjax-offline")
     source = package.locate_file("sphinx-mathjax-offline/static/mathjax")

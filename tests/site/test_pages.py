@@ -182,6 +182,14 @@ def test_first_page_has_the_name_of_the_course_and_asks_for_nothing(site):
     assert [tag["href"] for tag in first.select("link, script, img")] == ["data:,"]
 
 
+def test_styles_are_named_by_what_they_hold(site):
+    """Without a checksum in the first build, all pages are other ones in the second."""
+    page = BeautifulSoup((site / "book/index.html").read_text(), "html.parser")
+    styles = [link["href"] for link in page.select("link[rel=stylesheet]")]
+    assert styles
+    assert not [style for style in styles if not re.search(r"\?(v|digest)=\w+$", style)]
+
+
 def test_search_finds_a_chapter(open_page):
     page = open_page("book/index.html")
     page.keyboard.press("Control+k")
