@@ -15,7 +15,7 @@ from normcourse.doctor.preserve import same
 from normcourse.doctor.recognize import Norm, candidate, recognize
 from normcourse.doctor.trace import Call, OutOfTime, Trace, first_tensor, map_tensors, watch
 
-__all__ = ["ModelError", "Patient", "samples", "size_of", "tensors_of"]
+__all__ = ["ModelError", "Patient", "samples", "size_of", "slopes", "tensors_of"]
 
 SAMPLES = 32  # of a batch that are run
 
@@ -235,6 +235,18 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
                 # Into an expanded one nobody can write, and nobody has.
                 if buffer.shape == value.shape and not same(buffer, value):
                     buffer.copy_(value)
+
+
+def slopes(loss: torch.Tensor, inputs: list[Any]) -> tuple[torch.Tensor | None, ...]:
+    """The gradients of a loss, None for what it does not depend on.
+
+    Raises:
+        Unchecked: they cannot be had, as from a checkpoint that only takes backward().
+    """
+    try:
+        return torch.autograd.grad(loss, inputs, allow_unused=True)
+    except RuntimeError as error:
+        raise Unchecked(f"backward raised {str(error)[:100]}") from error
 
 
 def tensors_of(batch: Any) -> list[torch.Tensor]:

@@ -178,18 +178,18 @@ def recognize(
     if _torchs(module):
         norm = _by_class(name, module)
         return _placed(norm, call) if norm is not None else None
+    known = {} if known is None else known
     for tried in (call,) if call is not None else _guesses(name, module):
         if tried.x is None or tried.x.ndim < 2 or tried.x[0].numel() == 0:
             continue
-        like = _likeness(module, tried) if known is not None else None
-        found = known.get(like) if known is not None and like is not None else None
+        like = _likeness(module, tried)
         try:
-            found = found or _by_computation(name, module, tried)
+            found = known.get(like) or _by_computation(name, module, tried)
         except Exception:  # it takes no such input
             continue
         if found is not None:
             found = replace(found, name=name, module=module, call=tried)
-            if known is not None and like is not None:
+            if like is not None:
                 known[like] = found
             return found if call is not None else replace(found, count=0)
     return None

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from normcourse.doctor.checks.measure import few, percent
-from normcourse.doctor.checks.record import Found, Unchecked, check
-from normcourse.doctor.patient import Patient, buffers_kept, size_of, tensors_of
+from normcourse.doctor.checks.record import Found, check
+from normcourse.doctor.patient import Patient, buffers_kept, size_of, slopes, tensors_of
 from normcourse.doctor.recognize import Norm, noise
 from normcourse.doctor.trace import Call
 
@@ -265,11 +265,7 @@ def _growth(patient: Patient, norms: set[str]) -> Iterator[Found]:
         return
     loss = patient.loss(run.output, slice(size_of(patient.some)))
     inputs: list[Any] = [c.input for c in post]
-    try:
-        slopes = torch.autograd.grad(loss, inputs, allow_unused=True)
-    except RuntimeError as error:
-        raise Unchecked(f"backward raised {str(error)[:100]}") from error
-    sizes = [float(s.norm()) for s in slopes if s is not None]
+    sizes = [float(s.norm()) for s in slopes(loss, inputs) if s is not None]
     if len(sizes) < 2 or sizes[0] == 0:
         return
     growth = sizes[-1] / sorted(sizes)[len(sizes) // 2]
